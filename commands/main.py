@@ -1,0 +1,22 @@
+"""The command line ``freshet``: one thin command per stage, each calling the function that the Airflow task calls."""
+
+import importlib
+import sys
+
+import typer
+from freshet.settings import SettingsError
+from rich.console import Console
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+for _stage in ("ingest", "transform", "features", "train", "serve", "run"):
+    importlib.import_module(f"commands.{_stage}").register(app)
+
+
+def main() -> None:
+    """Run one command; a wrong setting is one sentence and exit code 2."""
+    try:
+        app()
+    except SettingsError as error:
+        Console(stderr=True).print(f"[red]freshet:[/] {error}")
+        sys.exit(2)

@@ -1,0 +1,1 @@
+"""When batch work runs."""

@@ -1,0 +1,1 @@
+"""The stages of Freshet share this language: settings and contract."""

@@ -1,0 +1,153 @@
+"""The language all stages share, version 1: what an event, an item and a user are.
+
+The same classes validate a dataset's row, a line of a file and an HTTP request, so a row is valid everywhere or nowhere.
+Two clocks stand on every event: ``occurred_at`` (when it happened) and ``received_at`` (when we knew).
+"""
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
+
+CONTRACT_VERSION = 1
+
+MAX_EVENTS_PER_REQUEST = 1_000
+MAX_EVENT_BYTES = 32 * 1024
+MAX_CLOCK_SKEW = timedelta(minutes=5)
+"""How far ``occurred_at`` may lie after ``received_at``: clients' clocks are never quite right."""
+
+SESSION_GAP = timedelta(minutes=30)
+"""A pause longer than this ends a session, in the marts, in training and online."""
+
+MAX_RECENT_EVENTS = 100
+"""Interactions kept in a user's packed state, the newest by (occurred_at, event_id)."""
+
+
+class EventType(StrEnum):
+    """What a user did. ``tag`` is the user's own words about an item; ``impression`` is what we showed."""
+
+    VIEW = "view"
+    CLICK = "click"
+    ADD_TO_CART = "add_to_cart"
+    PURCHASE = "purchase"
+    RATING = "rating"
+    LIKE = "like"
+    DISLIKE = "dislike"
+    HIDE = "hide"
+    PLAY = "play"
+    TAG = "tag"
+    SEARCH = "search"
+    IMPRESSION = "impression"
+
+
+INTERACTION_TYPES = frozenset(
+    {
+        EventType.VIEW,
+        EventType.CLICK,
+        EventType.ADD_TO_CART,
+        EventType.PURCHASE,
+        EventType.RATING,
+        EventType.LIKE,
+        EventType.DISLIKE,
+        EventType.HIDE,
+        EventType.PLAY,
+    }
+)
+"""The user met the item: it counts as seen, and enters histories, popularity and training."""
+
+NEGATIVE_TYPES = frozenset({EventType.DISLIKE, EventType.HIDE})
+"""Seen, but no sign of interest: never a positive in training or scoring."""
+
+
+def _to_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _none_to_empty(value: object) -> object:
+    return [] if value is None else value
+
+
+def _none_to_object(value: object) -> object:
+    return {} if value is None else value
+
+
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+"""An id as its source writes it: printable, without blanks, at most 128 characters."""
+
+UtcDatetime = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+Text = Annotated[str, StringConstraints(max_length=8_192)]
+JsonObject = Annotated[dict[str, JsonValue], BeforeValidator(_none_to_object)]
+Labels = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=256, strip_whitespace=True)]],
+    Field(max_length=256),
+    BeforeValidator(_none_to_empty),
+]
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Event(_Record):
+    """One thing that happened. ``event_id`` is the idempotency key everywhere, for ever."""
+
+    event_id: Identifier
+    event_type: EventType
+    user_id: Identifier
+    item_id: Identifier | None = None
+    occurred_at: UtcDatetime
+    received_at: UtcDatetime
+    value: FiniteFloat | None = Field(default=None, description="Stars of a rating, quantity of a purchase, seconds …")
+    text: Text | None = Field(default=None, description="The user's words: review, search query, tag")
+    session_id: Identifier | None = None
+    recommendation_id: Identifier | None = Field(default=None, description="The answer that this event responds to")
+    properties: JsonObject = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.item_id is None and self.event_type is not EventType.SEARCH:
+            raise ValueError(f"item_id is missing: only a search has none, and this is a {self.event_type}")
+        if self.event_type in (EventType.SEARCH, EventType.TAG) and not self.text:
+            raise ValueError(f"text is missing: a {self.event_type} is the user's words")
+        if self.occurred_at > self.received_at + MAX_CLOCK_SKEW:
+            raise ValueError(
+                f"occurred_at {self.occurred_at.isoformat()} lies more than {MAX_CLOCK_SKEW} after "
+                f"received_at {self.received_at.isoformat()}: check the sender's clock and time zone"
+            )
+        return self
+
+
+class Item(_Record):
+    """One thing that can be recommended, as known at ``updated_at``."""
+
+    item_id: Identifier
+    title: Annotated[str, StringConstraints(min_length=1, max_length=1_024, strip_whitespace=True)]
+    description: Annotated[str, StringConstraints(max_length=32_768)] | None = None
+    categories: Labels = Field(default_factory=list)
+    tags: Labels = Field(default_factory=list)
+    price: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    image_url: Annotated[str, StringConstraints(max_length=2_048)] | None = None
+    attributes: JsonObject = Field(default_factory=dict)
+    available_from: UtcDatetime | None = None
+    is_available: bool = True
+    updated_at: UtcDatetime
+
+
+class User(_Record):
+    """One person, as far as declared; what they did stands in the events."""
+
+    user_id: Identifier
+    attributes: JsonObject = Field(default_factory=dict)
+    created_at: UtcDatetime | None = None

@@ -1,0 +1,156 @@
+"""The one place where Freshet is configured: ``FRESHET_*`` variables, or the same names in ``.env``.
+
+Built once per process with ``load_settings()`` and passed in; functions take values, not this object.
+"""
+
+import difflib
+import ipaddress
+import os
+from pathlib import Path
+from typing import Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "FRESHET_"
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or invalid; the message names it and says what to do."""
+
+
+class Settings(BaseSettings):
+    """Every field can be set as ``FRESHET_<FIELD>``; `.env.example` shows the ones a newcomer may want."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", frozen=True, extra="ignore")
+
+    home: Path = Path("var")
+    """Everything Freshet writes: log, lake, warehouse, features, registry, models. One home holds one world."""
+
+    environment: Literal["development", "production"] = "development"
+    """Production refuses what is only comfortable in development, such as an open API."""
+
+    dataset: str = "demo"
+    """What `ingest_events` loads: demo, movielens-small, or a path to your own Parquet, CSV or JSONL files."""
+
+    datasets_dir: Path = Path("datasets")
+    """Where original dataset folders or archives lie, such as movielens-latest-small/ or ml-latest-small.zip."""
+
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    """The one seed: simulator, training, tie-breaking and bootstrap all derive theirs from it."""
+
+    demo_users: int = Field(default=2_000, ge=10)
+    """People in the simulated world."""
+
+    demo_items: int = Field(default=3_000, ge=50)
+    """Things in the simulated catalogue, the last ones of which appear over time."""
+
+    demo_days: int = Field(default=60, ge=10)
+    """Days of simulated history."""
+
+    demo_events: int = Field(default=150_000, ge=1_000)
+    """Approximate number of simulated events."""
+
+    text_backbone: str = "minilm"
+    """The language model that reads items: minilm (from its package), or any Hugging Face model id."""
+
+    train_epochs: int = Field(default=12, ge=1, le=200)
+    """Passes over the training sequences that the sequence head makes at most."""
+
+    api_host: str = "127.0.0.1"
+    """Address of the FastAPI application. Freshet has no API keys yet, so only loopback is accepted."""
+
+    api_port: int = Field(default=8000, ge=1, le=65535)
+    """Port of the FastAPI application."""
+
+    mlflow_port: int = Field(default=5000, ge=1, le=65535)
+    """Port of MLflow's UI, on loopback."""
+
+    airflow_port: int = Field(default=8080, ge=1, le=65535)
+    """Port of Airflow's API server and UI, on loopback."""
+
+    champion_poll_seconds: float = Field(default=2.0, gt=0, le=3600)
+    """How often serving asks the registry whether the champion alias has moved."""
+
+    @field_validator("home", "datasets_dir", mode="after")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().resolve()
+
+    @model_validator(mode="after")
+    def _loopback_only(self) -> Self:
+        host = "127.0.0.1" if self.api_host == "localhost" else self.api_host
+        try:
+            is_loopback = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            is_loopback = False
+        if not is_loopback:
+            raise ValueError(f"api_host {self.api_host!r} is not a loopback address: use 127.0.0.1, and a proxy for others")
+        return self
+
+    @property
+    def log_path(self) -> Path:
+        """The live event log (SQLite)."""
+        return self.home / "log" / "events.db"
+
+    @property
+    def lake_dir(self) -> Path:
+        """Accepted events, items, users and the rejects, as Parquet by day of arrival."""
+        return self.home / "lake"
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The DuckDB file that dbt writes; one process at a time, never opened by serving."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def features_dir(self) -> Path:
+        """The marts that others read, exported by dbt as Parquet."""
+        return self.home / "features"
+
+    @property
+    def feast_dir(self) -> Path:
+        """Feast's registry and embedded online store."""
+        return self.home / "feast"
+
+    @property
+    def mlflow_dir(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.home / "mlflow"
+
+    @property
+    def airflow_dir(self) -> Path:
+        """AIRFLOW_HOME."""
+        return self.home / "airflow"
+
+    @property
+    def models_dir(self) -> Path:
+        """Local copies of served bundles, vector cache, checkpoints, downloads of backbones."""
+        return self.home / "models"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow's runs and registry live."""
+        return f"sqlite:///{self.mlflow_dir / 'mlflow.db'}"
+
+
+def load_settings() -> Settings:
+    """Read the environment and `.env`. Raises SettingsError naming the first field that is unknown or invalid."""
+    _refuse_unknown_names()
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
+        raise SettingsError(f"{name}: {first['msg']} (got {first['input']!r})" if first["loc"] else first["msg"]) from None
+
+
+def _refuse_unknown_names() -> None:
+    known = {PREFIX + field.upper() for field in Settings.model_fields}
+    for name in [*os.environ, *dotenv_values(".env")]:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            close = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else "see .env.example for the names"
+            raise SettingsError(f"{name} is not a setting of Freshet: {hint}")

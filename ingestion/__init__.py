@@ -1,0 +1,1 @@
+"""What happened: everything that produces events, and the one shape they share."""

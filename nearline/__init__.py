@@ -1,0 +1,1 @@
+"""Fresh events become fresh features, between batches."""

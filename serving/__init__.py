@@ -1,0 +1,1 @@
+"""Features and a model become recommendations."""
