@@ -1,0 +1,136 @@
+"""The live event log: what the API accepted, in one order, durable before it is acknowledged.
+
+The log is the truth. Nothing is ever removed or changed, so an ``event_id`` stays a duplicate for ever, and everything
+downstream (lake, marts, online features) can be rebuilt from it.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from freshet.contract import Event
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_MS = 30_000
+"""How long a writer waits for another process's transaction, which takes milliseconds, before it gives up."""
+
+
+@dataclass(frozen=True)
+class AppendResult:
+    """What became of one event; ``sequence`` is that of the event as first stored."""
+
+    status: Literal["accepted", "duplicate"]
+    sequence: int
+
+
+class EventLog(Protocol):
+    """Events in the order in which they were accepted: SQLite on a laptop; Kafka or Redis Streams would fit as well."""
+
+    def append(self, events: Sequence[Event]) -> list[AppendResult]:
+        """Store the events in one transaction; durable when this returns. A known ``event_id`` is a duplicate."""
+        ...
+
+    def read(self, after: int, limit: int) -> list[tuple[int, Event]]:
+        """At most ``limit`` events whose sequence is greater than ``after``, ascending."""
+        ...
+
+    def last_sequence(self) -> int:
+        """The sequence of the newest event, 0 when there is none."""
+        ...
+
+    def close(self) -> None:
+        """Release what is held open."""
+        ...
+
+
+class SqliteEventLog:
+    """The event log in one SQLite file, safe to share between threads, and between processes that each open it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the log at ``path``, creating it with its folder when it is missing."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Two connections: a reader never waits for the disk flush of a writer. Each is used under its own lock.
+        self._writer, self._writing = _connect(path), threading.Lock()
+        self._reader, self._reading = _connect(path), threading.Lock()
+        with self._write() as connection:
+            _create(connection, path)
+
+    def append(self, events: Sequence[Event]) -> list[AppendResult]:
+        """Store the events in one transaction; durable when this returns. A known ``event_id`` is a duplicate."""
+        rows = [(event.event_id, _microseconds(event), event.model_dump_json()) for event in events]
+        if not rows:
+            return []
+        with self._write() as connection:
+            return [_insert(connection, row) for row in rows]
+
+    def read(self, after: int, limit: int) -> list[tuple[int, Event]]:
+        """At most ``limit`` events whose sequence is greater than ``after``, ascending."""
+        statement = "SELECT sequence, event FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        with self._reading:
+            rows = self._reader.execute(statement, (after, limit)).fetchall()
+        return [(sequence, Event.model_validate_json(event)) for sequence, event in rows]
+
+    def last_sequence(self) -> int:
+        """The sequence of the newest event, 0 when there is none."""
+        with self._reading:
+            row = self._reader.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchone()
+        return int(row[0])
+
+    def close(self) -> None:
+        """Release both connections; the log cannot be used afterwards."""
+        with self._reading, self._writing:
+            self._reader.close()
+            self._writer.close()
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._writing:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL flushes the write-ahead log at every commit: acknowledged events survive a power cut, not only a crash.
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _create(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, SCHEMA_VERSION):
+        raise ValueError(
+            f"{path} has log schema {version}, this Freshet reads {SCHEMA_VERSION}: use the Freshet that wrote it"
+        )
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS events (sequence INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE,"
+        " received_at INTEGER NOT NULL, event TEXT NOT NULL) STRICT"
+    )
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _insert(connection: sqlite3.Connection, row: tuple[str, int, str]) -> AppendResult:
+    inserted = connection.execute(
+        "INSERT INTO events (event_id, received_at, event) VALUES (?, ?, ?)"
+        " ON CONFLICT (event_id) DO NOTHING RETURNING sequence",
+        row,
+    ).fetchall()
+    if inserted:
+        return AppendResult("accepted", inserted[0][0])
+    known = connection.execute("SELECT sequence FROM events WHERE event_id = ?", row[:1]).fetchone()
+    return AppendResult("duplicate", known[0])
+
+
+def _microseconds(event: Event) -> int:
+    return int(event.received_at.timestamp()) * 1_000_000 + event.received_at.microsecond
