@@ -1,0 +1,133 @@
+"""What a user just did, as a pure fold: ``(state, event) -> state``.
+
+The fold is commutative and idempotent: any order of arrival and any number of duplicates give the same state, which is
+also what the batch mart ``fct_user_recent_events_daily`` computes. That is why a crashed worker may simply start again.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from freshet.contract import INTERACTION_TYPES, MAX_RECENT_EVENTS, NEGATIVE_TYPES, SESSION_GAP, Event
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_SESSION_GAP_US: Final = SESSION_GAP // _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True)
+class RecentEvent:
+    """One interaction, as far as ranking needs it."""
+
+    event_id: str
+    item_id: str
+    event_type: str
+    value: float | None
+    occurred_at_us: int  # microseconds since the epoch, UTC
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """The one order of events: (occurred_at, event_id)."""
+        return self.occurred_at_us, self.event_id
+
+    @property
+    def is_negative(self) -> bool:
+        """The user said that they do not want this item."""
+        return self.event_type in NEGATIVE_TYPES
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """One user's packed row: the newest interactions in the one order, and every item ever met."""
+
+    user_id: str
+    recent: tuple[RecentEvent, ...] = ()
+    seen: frozenset[str] = frozenset()
+    known_at: datetime | None = None  # newest received_at folded in; None for a user nobody has met
+
+
+def is_folded(event: Event) -> bool:
+    """Only interactions change a user's state: searches, tags and impressions do not."""
+    return event.event_type in INTERACTION_TYPES and event.item_id is not None
+
+
+def fold(state: UserState, event: Event) -> UserState:
+    """The state after ``event``; the same object when the event says nothing new."""
+    if event.user_id != state.user_id:
+        raise ValueError(f"event {event.event_id!r} belongs to user {event.user_id!r}, not to {state.user_id!r}")
+    if event.item_id is None or not is_folded(event):
+        return state
+    folded = replace(
+        state,
+        recent=_insert(state.recent, to_recent_event(event)),
+        seen=state.seen if event.item_id in state.seen else state.seen | {event.item_id},
+        known_at=event.received_at if state.known_at is None else max(state.known_at, event.received_at),
+    )
+    return state if folded == state else folded
+
+
+def to_recent_event(event: Event) -> RecentEvent:
+    """The part of an interaction that is kept in the packed state."""
+    if event.item_id is None:
+        raise ValueError(f"event {event.event_id!r} is a {event.event_type} without an item: it is never folded")
+    return RecentEvent(event.event_id, event.item_id, str(event.event_type), event.value, to_us(event.occurred_at))
+
+
+def _insert(recent: tuple[RecentEvent, ...], event: RecentEvent) -> tuple[RecentEvent, ...]:
+    at = bisect_left(recent, event.order, key=lambda known: known.order)
+    if at < len(recent) and recent[at].event_id == event.event_id:
+        return recent
+    longer = (*recent[:at], event, *recent[at:])
+    return longer[-MAX_RECENT_EVENTS:]
+
+
+def current_session(recent: Sequence[RecentEvent]) -> Sequence[RecentEvent]:
+    """The newest events without a pause longer than SESSION_GAP between neighbours."""
+    start = len(recent)
+    while start > 0 and (
+        start == len(recent) or recent[start].occurred_at_us - recent[start - 1].occurred_at_us <= _SESSION_GAP_US
+    ):
+        start -= 1
+    return recent[start:]
+
+
+def to_us(moment: datetime) -> int:
+    """Microseconds since the epoch, exactly: floats of seconds lose the last digits."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_us(microseconds: int) -> datetime:
+    """The UTC moment that ``to_us`` was given."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def to_feature_row(state: UserState) -> dict[str, Any]:
+    """The state in the columns of ``fct_user_recent_events_daily``, ready to be pushed to Feast."""
+    if state.known_at is None:
+        raise ValueError(f"user {state.user_id!r} has no events: there is nothing to push")
+    return {
+        "user_id": state.user_id,
+        "event_timestamp": state.known_at,
+        "recent_event_ids": [event.event_id for event in state.recent],
+        "recent_item_ids": [event.item_id for event in state.recent],
+        "recent_event_types": [event.event_type for event in state.recent],
+        "recent_values": [event.value for event in state.recent],
+        "recent_occurred_at": [event.occurred_at_us for event in state.recent],
+        "seen_item_ids": sorted(state.seen),
+    }
+
+
+def from_feature_row(user_id: str, row: Mapping[str, Any]) -> UserState:
+    """The inverse of ``to_feature_row``; an empty state when the store knows nothing about the user."""
+    if row.get("event_timestamp") is None:
+        return UserState(user_id)
+    columns = ("recent_event_ids", "recent_item_ids", "recent_event_types", "recent_values", "recent_occurred_at")
+    events = zip(*(row[column] for column in columns), strict=True)
+    return UserState(
+        user_id=user_id,
+        recent=tuple(RecentEvent(*event) for event in events),
+        seen=frozenset(row["seen_item_ids"]),
+        known_at=row["event_timestamp"],
+    )
