@@ -58,6 +58,17 @@ class Backbone:
         """What this family wants to read before a document or before a query."""
         return self.query_prefix if kind == "query" else self.document_prefix
 
+    def as_lineage(self) -> dict[str, str | int]:
+        """What a bundle's manifest says about the language model."""
+        return {
+            "name": self.name,
+            "revision": self.revision,
+            "space": self.space,
+            "pooling": self.pooling,
+            "width": self.width,
+            "max_tokens": MAX_TOKENS,
+        }
+
     @property
     def space(self) -> str:
         """Names the embedding space: two vectors may be compared only if this is equal. Safe as a file name."""
