@@ -1,0 +1,65 @@
+# Every command of the project. `make` alone prints them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+EXTRAS := batch,train,serve,dev
+
+# What `make run` loads: demo, movielens-small, or a path to your own Parquet, CSV or JSONL.
+DATASET ?= $(or $(FRESHET_DATASET),demo)
+# ONCE=1: leave with exit code 0 after the click.
+ONCE ?=
+
+# uv reads neither pip's configuration nor its variables: hand the links on.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export UV_LINK_MODE ?= copy
+
+.PHONY: help setup run ui test test-fast lint format bench bench-serve clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## install everything into .venv (nothing to do when it is up to date)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) commands/preflight.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@echo "installing Freshet into .venv"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $(STAMP)
+
+run: setup  ## the whole platform: DATASET=demo|movielens-small|PATH, ONCE=1 to leave after the click
+	@$(BIN)/freshet run --dataset '$(DATASET)' $(if $(ONCE),--once)
+
+ui: setup  ## the four windows over what is already there, without running the chain
+	@$(BIN)/freshet run --windows-only
+
+test: setup  ## all tests, the end-to-end ones through Airflow included
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+test-fast: setup  ## the tests that take seconds
+	@$(BIN)/python -m pytest -m 'not slow' tests
+
+lint: setup  ## style, types, direction of imports, SQL
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/sqlfluff lint --processes 2 dbt
+
+format: setup  ## rewrite the code in the project's style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: bench-serve  ## all benchmarks
+
+bench-serve: setup  ## latency of one recommendation, beside an empty route
+	@$(BIN)/python -m benchmarks.serve
+
+# Only what Freshet itself writes there, so that a wrong FRESHET_HOME cannot cost more than it should.
+clean:  ## forget everything that was computed (in FRESHET_HOME, default ./var)
+	@cd "$${FRESHET_HOME:-var}" 2>/dev/null || { echo "nothing to remove"; exit 0; } ; \
+	rm -rf log lake truth features feast mlflow airflow models dbt bench logs run.json run.lock world.json warehouse.duckdb* && \
+	echo "removed what Freshet had computed in $$PWD"

@@ -1,0 +1,166 @@
+"""Airflow on one machine: its environment, and the few calls of its REST API that `freshet run` needs."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from freshet.settings import PROJECT_ROOT, Settings
+
+PASSWORDS_FILE = "simple_auth_manager_passwords.json.generated"
+USER = "admin"
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """Variables for every Airflow process: loopback, this home, our DAGs, and nothing sent to anybody."""
+    url = f"http://127.0.0.1:{settings.airflow_port}"
+    return {
+        "AIRFLOW_HOME": str(settings.airflow_dir),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT_ROOT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.airflow_dir / PASSWORDS_FILE),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(settings.airflow_port),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        # A laptop that slept or was switched off comes back within a minute, not after five.
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_LOG_TARGET": "file",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+        "AIRFLOW__COSMOS__CACHE_DIR": str(settings.airflow_dir / "cosmos"),
+        # Tasks and the DAG processor import the project's packages (commands, dags, training …).
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
+    }
+
+
+def airflow_command(*arguments: str) -> list[str]:
+    """The command line of one Airflow process, from the same environment as this one."""
+    return [sys.executable, "-m", "airflow", *arguments]
+
+
+def airflow_password(settings: Settings) -> str:
+    """The password that Airflow generated for its admin at its first start."""
+    path = settings.airflow_dir / PASSWORDS_FILE
+    password: str = json.loads(path.read_text())[USER]
+    return password
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """One task of a run, as the API tells it."""
+
+    task_id: str
+    state: str | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class RunState:
+    """The newest run of a DAG. ``state``: queued, running, success or failed."""
+
+    run_id: str
+    state: str
+    run_after: str
+    seconds: float | None
+
+
+class AirflowApi:
+    """A small client of Airflow's REST API (/api/v2), logged in as the generated admin."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{settings.airflow_port}", timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def is_ready(self) -> bool:
+        """Whether the API answers and the scheduler and DAG processor have reported healthy."""
+        try:
+            health = self._client.get("/api/v2/monitor/health")
+        except httpx.TransportError:
+            return False
+        if health.status_code != httpx.codes.OK:
+            return False
+        body = health.json()
+        return all(body[part]["status"] == "healthy" for part in ("scheduler", "dag_processor"))
+
+    def log_in(self) -> None:
+        """Exchange the generated password for a token, used from now on."""
+        answer = self._client.post("/auth/token", json={"username": USER, "password": airflow_password(self._settings)})
+        answer.raise_for_status()
+        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def has_dag(self, dag_id: str) -> bool:
+        """Whether the DAG processor has stored this DAG yet."""
+        return self._client.get(f"/api/v2/dags/{dag_id}").status_code == httpx.codes.OK
+
+    def import_errors(self) -> list[str]:
+        """Why DAG files could not be read, one text for each."""
+        errors = self._get("/api/v2/importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace']}" for error in errors]
+
+    def ensure_pool(self, name: str, slots: int, description: str) -> None:
+        """Create a pool, or leave it as an operator has set it."""
+        pool = {"name": name, "slots": slots, "description": description}
+        answer = self._client.post("/api/v2/pools", json=pool)
+        if answer.status_code != httpx.codes.CONFLICT:
+            answer.raise_for_status()
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler act on this DAG."""
+        self._client.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+
+    def trigger(self, dag_id: str) -> str:
+        """Start a run now; returns its id."""
+        answer = self._client.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None})
+        answer.raise_for_status()
+        run_id: str = answer.json()["dag_run_id"]
+        return run_id
+
+    def delete_run(self, dag_id: str, run_id: str) -> None:
+        """Forget a run that an interrupted `freshet run` left unfinished."""
+        self._client.delete(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}").raise_for_status()
+
+    def mark_failed(self, dag_id: str, run_id: str) -> None:
+        """End a run, so that it may be deleted."""
+        self._client.patch(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}).raise_for_status()
+
+    def newest_run(self, dag_id: str) -> RunState | None:
+        """The run that was asked for last, or None."""
+        runs = self._get(f"/api/v2/dags/{dag_id}/dagRuns", order_by="-run_after", limit=1)["dag_runs"]
+        if not runs:
+            return None
+        run = runs[0]
+        return RunState(run["dag_run_id"], run["state"], run["run_after"], run["duration"])
+
+    def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
+        """Every task of a run."""
+        found = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
+        return [TaskState(task["task_id"], task["state"], task["duration"]) for task in found]
+
+    def _get(self, path: str, **params: Any) -> Any:
+        answer = self._client.get(path, params=params)
+        answer.raise_for_status()
+        return answer.json()
+
+
+def task_log_folder(settings: Settings, dag_id: str, run_id: str) -> Path:
+    """Where the logs of a run's tasks lie."""
+    return settings.airflow_dir / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}"

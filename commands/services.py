@@ -1,0 +1,145 @@
+"""The services of one machine: what each needs in its environment, how it starts, and when it is up."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+
+from commands.airflow import airflow_command, airflow_environment
+from commands.processes import ProcessError, Processes, require_free_port
+from freshet.settings import PREFIX, Settings
+
+POLL_SECONDS = 0.3
+
+QUIET = {
+    # Nothing is reported to anybody.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "FEAST_USAGE": "False",
+    # Two threads that spin on a busy two-core machine are ten times slower than two that sleep.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+    # Git is asked for the commit where there is one; its absence is no news.
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """What every child process gets: our settings spelled out, Airflow's, and silence towards the outside."""
+    ours = {
+        PREFIX + name.upper(): str(value)
+        for name, value in settings.model_dump().items()
+        if value is not None and value != ""
+    }
+    return {**ours, **airflow_environment(settings), **QUIET}
+
+
+def mlflow_url(settings: Settings) -> str:
+    """Where MLflow's UI answers."""
+    return f"http://127.0.0.1:{settings.mlflow_port}"
+
+
+def api_url(settings: Settings) -> str:
+    """Where the FastAPI application answers."""
+    return f"http://{settings.api_host}:{settings.api_port}"
+
+
+def airflow_url(settings: Settings) -> str:
+    """Where Airflow's UI answers."""
+    return f"http://127.0.0.1:{settings.airflow_port}"
+
+
+def require_free_ports(settings: Settings) -> None:
+    """Raise ProcessError naming the first port that is taken, and the setting that moves it."""
+    for name in ("api_port", "mlflow_port", "airflow_port"):
+        require_free_port(getattr(settings, name), PREFIX + name.upper())
+
+
+def prepare(settings: Settings, environment: dict[str, str]) -> None:
+    """Migrate Airflow's and MLflow's databases and write dbt's manifest, once; a newer version does it again."""
+    for folder in (settings.airflow_dir, settings.mlflow_dir, settings.home / "logs"):
+        folder.mkdir(parents=True, exist_ok=True)
+    steps = {
+        "airflow-migrate": airflow_command("db", "migrate"),
+        "mlflow-migrate": [sys.executable, "-m", "training.registry"],
+        "dbt-parse": [sys.executable, "-m", "freshet.dbt_project"],
+    }
+    running = []
+    for name, command in steps.items():
+        log = settings.home / "logs" / f"{name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, env=_merged(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+        running.append((name, process, log))
+    for name, process, log in running:
+        if process.wait() != 0:
+            raise ProcessError(f"{name} failed; the end of {log}:\n{_tail(log)}")
+
+
+def start(settings: Settings, processes: Processes, environment: dict[str, str]) -> None:
+    """Start Airflow's four processes, MLflow's UI and the API."""
+    processes.start("airflow-api-server", airflow_command("api-server"), environment)
+    processes.start("airflow-scheduler", airflow_command("scheduler", "--skip-serve-logs"), environment)
+    processes.start("airflow-dag-processor", airflow_command("dag-processor"), environment)
+    processes.start("airflow-triggerer", airflow_command("triggerer", "--skip-serve-logs"), environment)
+    processes.start("mlflow", _mlflow_command(settings), environment)
+    processes.start("api", [sys.executable, "-m", "commands.main", "serve"], environment)
+
+
+def _mlflow_command(settings: Settings) -> list[str]:
+    return [
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--backend-store-uri", settings.tracking_uri),
+        *("--default-artifact-root", (settings.mlflow_dir / "artifacts").as_uri()),
+        *("--host", "127.0.0.1", "--port", str(settings.mlflow_port), "--workers", "1"),
+    ]
+
+
+def wait_until(what: str, is_up: Callable[[], bool], seconds: float, processes: Processes) -> None:
+    """Poll until ``is_up``; a process that dies meanwhile, or too long a wait, is a ProcessError."""
+    for _ in _ticks(seconds):
+        processes.check()
+        if is_up():
+            return
+    raise ProcessError(f"{what} was not up after {seconds:.0f} s; see the logs in the home's logs/ folder")
+
+
+def answers(url: str) -> bool:
+    """Whether a GET answers with 200."""
+    try:
+        return httpx.get(url, timeout=5).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def served_version(settings: Settings) -> str | None:
+    """The model version that the API answers with, or None while it has none."""
+    try:
+        ready = httpx.get(api_url(settings) + "/readyz", timeout=5).json()
+    except (httpx.TransportError, ValueError):
+        return None
+    model = ready.get("model") or {}
+    version = model.get("version")
+    return None if version is None else str(version)
+
+
+def _ticks(seconds: float) -> Iterator[None]:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(POLL_SECONDS)
+
+
+def _merged(environment: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, **environment}
+
+
+def _tail(path: Path) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-15:])

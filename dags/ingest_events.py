@@ -1,0 +1,58 @@
+"""Bring what happened into the lake: the configured dataset once, and the closed part of the live event log every hour.
+
+**Makes** accepted events, items and users in `lake/`, and the rows it could not use, each with a reason, in
+`lake/rejects/`. **From** the dataset named by `FRESHET_DATASET` and the live event log.
+**Hands on** `events`, only when something new arrived; `build_marts` starts from there.
+
+**When it fails:** nothing is half written. Read the task's log, mend the cause (a missing file, a full disk) and
+clear the task: a rerun of any interval gives the same bytes. `freshet ingest NAME` does the same by hand and prints
+the counts.
+"""
+
+from datetime import datetime, timedelta
+
+import pendulum
+from airflow.sdk import dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from dags.assets import EVENTS
+
+
+@dag(
+    schedule="@hourly",  # on the hour, UTC: what the log received before it is closed
+    start_date=pendulum.datetime(2025, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"owner": "data", "retries": 2, "retry_delay": timedelta(seconds=10)},
+    tags=["ingestion"],
+    doc_md=__doc__,
+)
+def ingest_events() -> None:
+    @task(doc_md="Load the configured dataset, once; later runs find it done.")
+    def load_dataset() -> int:
+        from freshet.settings import load_settings
+        from ingestion.ingest import ingest_dataset
+
+        return ingest_dataset(load_settings()).n_new
+
+    @task(doc_md="Move what the live log received before this run into the lake, exactly once.")
+    def close_live_log() -> int:
+        from freshet.settings import load_settings
+        from ingestion.ingest import ingest_live_events
+
+        run_after: datetime = get_current_context()["dag_run"].run_after
+        return ingest_live_events(load_settings(), until=run_after).n_new
+
+    @task(outlets=[EVENTS], doc_md="Tell the marts, unless nothing new arrived: then there is nothing to rebuild.")
+    def announce(n_dataset_rows: int, n_live_rows: int) -> str:
+        if n_dataset_rows + n_live_rows == 0:
+            raise AirflowSkipException("nothing new arrived: the marts stay as they are")
+        return f"{n_dataset_rows} rows of the dataset and {n_live_rows} of the live log are new"
+
+    n_dataset_rows = load_dataset()
+    n_live_rows = close_live_log()
+    n_dataset_rows >> n_live_rows  # one writer at a time in the lake
+    announce(n_dataset_rows, n_live_rows)
+
+
+ingest_events()

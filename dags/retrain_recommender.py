@@ -1,0 +1,123 @@
+"""Retrain the LLM recommender, judge it beside the champion and the baselines, register it, and promote it if it wins.
+
+**Makes** an MLflow run with every figure and plot, and a new version of `freshet-recommender`.
+**From** the exported marts and Feast's service `recommender_v1`.
+**Hands on** `champion` when the alias moved; the API swaps the model within seconds.
+
+Starts when features are fresh, and goes on only with a reason: no champion yet, a champion older than a week, or a
+person who asked for it with *Trigger* and the form.
+
+**When it fails:** the champion serves on. Each step leaves its result in `models/training/`, so a cleared task
+continues where it stopped. `freshet train` does the same by hand. *Not promoted* is no failure: the reason stands on
+the version.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import pendulum
+from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from dags.assets import CHAMPION, ONLINE_FEATURES
+
+
+@dag(
+    schedule=[ONLINE_FEATURES],
+    start_date=pendulum.datetime(2025, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"owner": "models", "retries": 2, "retry_delay": timedelta(seconds=10)},
+    tags=["training"],
+    doc_md=__doc__,
+    params={
+        "text_backbone": Param(
+            None,
+            type=["null", "string"],
+            title="Text backbone",
+            description="`minilm`, or any Hugging Face model id. Empty: the setting FRESHET_TEXT_BACKBONE.",
+        ),
+        "epochs": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            maximum=200,
+            title="Epochs",
+            description="Passes of the sequence head at most. Empty: the setting FRESHET_TRAIN_EPOCHS.",
+        ),
+        "seed": Param(
+            None,
+            type=["null", "integer"],
+            minimum=0,
+            title="Seed",
+            description="Empty: the setting FRESHET_SEED.",
+        ),
+        "promote": Param(
+            "if_better",
+            enum=["if_better", "never"],
+            title="Promotion",
+            description="`if_better`: the gate decides. `never`: register as challenger only.",
+        ),
+    },
+)
+def retrain_recommender() -> None:
+    @task(doc_md="Go on only with a reason, which the log and the return value name.")
+    def find_reason() -> str:
+        from freshet.settings import load_settings
+        from training.registry import champion
+        from training.retraining import retraining_reason
+
+        run = get_current_context()["dag_run"]
+        current = champion(load_settings().tracking_uri)
+        reason = retraining_reason(
+            current.created_at if current else None, run.run_after, requested=run.run_type == "manual"
+        )
+        if reason is None:
+            raise AirflowSkipException("the champion is younger than a week: no reason to retrain")
+        return reason
+
+    @task(doc_md="Read every item's text with the backbone; only what changed is encoded anew.")
+    def encode_items() -> int:
+        from training.train import encode_items, load_config
+
+        settings, config = load_config(_form())
+        return encode_items(settings, config)
+
+    @task(doc_md="Tune on validation, judge on the newest events beside the baselines, refit on everything.")
+    def fit_and_evaluate() -> str:
+        from training.train import fit_and_evaluate, load_config
+
+        settings, config = load_config(_form())
+        return fit_and_evaluate(settings, config)
+
+    @task(doc_md="A new version in the registry, alias `challenger`.")
+    def register(run_id: str) -> str:
+        from freshet.settings import load_settings
+        from training.registry import register_run
+
+        return register_run(load_settings().tracking_uri, run_id)
+
+    @task(outlets=[CHAMPION], doc_md="The gate: promote, or stay challenger with the reason written on the version.")
+    def promote(version: str) -> str:
+        from freshet.settings import load_settings
+        from training.promotion import promote
+
+        if get_current_context()["params"]["promote"] == "never":
+            raise AirflowSkipException(f"version {version} stays challenger, as asked")
+        verdict = promote(load_settings().tracking_uri, version)
+        if not verdict.promoted:
+            raise AirflowSkipException(f"version {version} stays challenger: {verdict.reason}")
+        return f"version {version} is champion: {verdict.reason}"
+
+    run_id = fit_and_evaluate()
+    find_reason() >> encode_items() >> run_id
+    promote(register(run_id))
+
+
+def _form() -> dict[str, Any]:
+    """What the person filled in; empty fields fall back to the settings."""
+    params = get_current_context()["params"]
+    return {name: params[name] for name in ("text_backbone", "epochs", "seed") if params[name] is not None}
+
+
+retrain_recommender()
