@@ -1,8 +1,8 @@
 """Is a file only data? Looked at before anything loads it, for the two endings that can carry more than numbers.
 
-A ``.npy`` file may hold pickled Python objects. A tensor in an ONNX file may say that its numbers lie in another file, by
-path; what a bundle computes with must be what its manifest's sha256 covers. The ONNX check walks the protobuf messages
-that can hold a tensor, so that reading needs no onnx package.
+A ``.npy`` file may hold pickled Python objects. A tensor in an ONNX file may say that its numbers lie in another file,
+by path; what a bundle computes with must be what its manifest's sha256 covers. The ONNX check walks the protobuf
+messages that can hold a tensor, so that reading needs no onnx package.
 """
 
 from collections.abc import Iterator

@@ -1,0 +1,201 @@
+"""The only file that talks to MLflow's registry: versions of the recommender and what their aliases mean.
+
+``champion`` is what serving reads, ``challenger`` the newest that is not better, ``previous`` what a rollback returns
+to.
+"""
+
+import contextlib
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.bundle import BundleError, verify
+from training.tracking import already_there_is_fine, client_of, database_path, prepare_tracking, read_text_artifact
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+
+logger = logging.getLogger(__name__)
+
+MODEL_NAME = "freshet-recommender"
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+
+
+class RegistryError(LookupError):
+    """A version, alias or run that is asked for is not in the registry; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One registered version of the recommender."""
+
+    tracking_uri: str
+    version: int
+    run_id: str
+    source: str
+    created_at: datetime
+    aliases: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+
+
+def register_run(tracking_uri: str, run_id: str) -> int:
+    """Register a run's bundle as the next version and challenger; a run already registered keeps its version."""
+    prepare_tracking(tracking_uri)
+    client = client_of(tracking_uri)
+    for known in versions(tracking_uri):
+        if known.run_id == run_id:
+            return known.version
+    run = client.get_run(run_id)
+    logged = [output.model_id for output in (run.outputs.model_outputs if run.outputs else [])]
+    if not logged:
+        raise RegistryError(f"run {run_id} has no logged bundle: it stopped before its end, train again")
+    with already_there_is_fine():
+        client.create_registered_model(MODEL_NAME, description="What Freshet recommends with; see each version's card.")
+    created = client.create_model_version(
+        MODEL_NAME,
+        source=f"models:/{logged[-1]}",
+        run_id=run_id,
+        model_id=logged[-1],
+        tags=_version_tags(run.data),
+        description=read_text_artifact(tracking_uri, run_id, "model_card.md"),
+    )
+    version = int(created.version)
+    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
+    logger.info("registered a version", extra={"version": version, "run_id": run_id})
+    return version
+
+
+def champion(tracking_uri: str) -> ModelVersion | None:
+    """The version that serving should use, or None. About a millisecond once mlflow is loaded: cheap to poll."""
+    return by_alias(tracking_uri, CHAMPION)
+
+
+def by_alias(tracking_uri: str, alias: str) -> ModelVersion | None:
+    """The version an alias points to. Creates nothing: before the first training there is no database yet."""
+    database = database_path(tracking_uri)
+    if database is not None and not database.is_file():
+        return None
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _from_mlflow(tracking_uri, client_of(tracking_uri).get_model_version_by_alias(MODEL_NAME, alias))
+    except MlflowException as error:
+        # Without the alias MLflow says INVALID_PARAMETER_VALUE, without the model RESOURCE_DOES_NOT_EXIST.
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def get_version(tracking_uri: str, version: int) -> ModelVersion:
+    """One version by number. Raises RegistryError if there is none."""
+    for known in versions(tracking_uri):
+        if known.version == version:
+            return known
+    raise RegistryError(f"{MODEL_NAME} has no version {version}: see the registry's page in MLflow for those it has")
+
+
+def versions(tracking_uri: str) -> list[ModelVersion]:
+    """All versions, newest first."""
+    database = database_path(tracking_uri)
+    if database is not None and not database.is_file():
+        return []
+    client = client_of(tracking_uri)
+    aliases: dict[int, list[str]] = {}
+    for model in client.search_registered_models(filter_string=f"name = '{MODEL_NAME}'"):
+        for alias, version in model.aliases.items():
+            aliases.setdefault(int(version), []).append(alias)
+    found = client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=10_000)
+    named = [_from_mlflow(tracking_uri, version, aliases.get(int(version.version), [])) for version in found]
+    return sorted(named, key=lambda version: -version.version)
+
+
+def download(version: ModelVersion, models_dir: Path) -> Path:
+    """A verified local copy of a version's bundle; it appears whole or not at all, and is fetched once."""
+    folder = models_dir / "bundles" / f"{MODEL_NAME}-{version.version}-{version.run_id[:8]}"
+    if folder.is_dir():
+        with contextlib.suppress(BundleError):
+            verify(folder)
+            return folder
+        logger.warning("a local copy of a bundle was damaged, fetching it again", extra={"folder": str(folder)})
+        shutil.rmtree(folder)
+    import mlflow.artifacts
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder.parent) as temporary:
+        uri = version.tracking_uri
+        fetched = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{MODEL_NAME}/{version.version}",
+            dst_path=temporary,
+            tracking_uri=uri,
+            registry_uri=uri,
+        )
+        bundles = [manifest.parent for manifest in Path(fetched).glob("artifacts/*/manifest.json")]
+        if len(bundles) != 1:
+            raise BundleError(f"{MODEL_NAME} version {version.version} holds {len(bundles)} bundles instead of one")
+        verify(bundles[0])
+        with contextlib.suppress(FileExistsError, OSError):  # another process was first, with the same bytes
+            bundles[0].rename(folder)
+    verify(folder)
+    return folder
+
+
+def make_champion(tracking_uri: str, version: int, reason: str) -> None:
+    """Point ``champion`` to a version and ``previous`` to the one before it; write the reason on the version."""
+    client = client_of(tracking_uri)
+    chosen, old = get_version(tracking_uri, version), champion(tracking_uri)
+    if old is not None and old.version != version:
+        client.set_registered_model_alias(MODEL_NAME, PREVIOUS, old.version)
+    write_verdict(tracking_uri, version, "champion", reason)
+    # Serving polls this alias, so it moves last but for what nobody reads in between.
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    if CHALLENGER in chosen.aliases:
+        client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
+    logger.info("promoted a version", extra={"version": version, "reason": reason})
+
+
+def write_verdict(tracking_uri: str, version: int, verdict: str, reason: str) -> None:
+    """Tag a version with what was decided about it and why."""
+    client = client_of(tracking_uri)
+    client.set_model_version_tag(MODEL_NAME, version, "verdict", verdict)
+    client.set_model_version_tag(MODEL_NAME, version, "verdict_reason", reason[:5_000])
+
+
+def rollback(tracking_uri: str) -> ModelVersion:
+    """Make ``previous`` the champion again; the two change places. Raises RegistryError without a previous one."""
+    previous = by_alias(tracking_uri, PREVIOUS)
+    if previous is None:
+        raise RegistryError(f"{MODEL_NAME} has no previous version to return to: only one was ever promoted")
+    replaced = champion(tracking_uri)
+    from_version = replaced.version if replaced else None
+    make_champion(tracking_uri, previous.version, f"rolled back from version {from_version}")
+    if from_version is not None:
+        write_verdict(
+            tracking_uri, from_version, "rolled back", f"version {previous.version} was put back in its place"
+        )
+    return get_version(tracking_uri, previous.version)
+
+
+def _from_mlflow(tracking_uri: str, found: "MlflowVersion", aliases: list[str] | None = None) -> ModelVersion:
+    return ModelVersion(
+        tracking_uri=tracking_uri,
+        version=int(found.version),
+        run_id=found.run_id or "",
+        source=found.source,
+        created_at=datetime.fromtimestamp(found.creation_timestamp / 1_000, UTC),
+        aliases=tuple(sorted(aliases if aliases is not None else found.aliases or [])),
+        tags=dict(found.tags or {}),
+        description=found.description or "",
+    )
+
+
+def _version_tags(run_data: Any) -> dict[str, str]:
+    """What a reader of the registry's list wants to see without opening the run."""
+    tags = {key: value for key, value in run_data.tags.items() if not key.startswith("mlflow.")}
+    figures = {key: f"{value:.4f}" for key, value in run_data.metrics.items() if "ndcg_at_10" in key}
+    return {**tags, **figures}
