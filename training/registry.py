@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 MODEL_NAME = "freshet-recommender"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+_MAX_TAG = 5_000
 
 
 class RegistryError(LookupError):
@@ -151,7 +152,7 @@ def make_champion(tracking_uri: str, version: int, reason: str) -> None:
     chosen, old = get_version(tracking_uri, version), champion(tracking_uri)
     if old is not None and old.version != version:
         client.set_registered_model_alias(MODEL_NAME, PREVIOUS, old.version)
-    write_verdict(tracking_uri, version, "champion", reason)
+    _write_verdict(tracking_uri, version, "champion", reason)
     # Serving polls this alias, so it moves last but for what nobody reads in between.
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     if CHALLENGER in chosen.aliases:
@@ -159,11 +160,10 @@ def make_champion(tracking_uri: str, version: int, reason: str) -> None:
     logger.info("promoted a version", extra={"version": version, "reason": reason})
 
 
-def write_verdict(tracking_uri: str, version: int, verdict: str, reason: str) -> None:
-    """Tag a version with what was decided about it and why."""
-    client = client_of(tracking_uri)
-    client.set_model_version_tag(MODEL_NAME, version, "verdict", verdict)
-    client.set_model_version_tag(MODEL_NAME, version, "verdict_reason", reason[:5_000])
+def keep_challenger(tracking_uri: str, version: int, reason: str) -> None:
+    """Leave a version as ``challenger``, with the reason on it."""
+    _write_verdict(tracking_uri, version, "challenger", reason)
+    client_of(tracking_uri).set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
 
 
 def rollback(tracking_uri: str) -> ModelVersion:
@@ -175,10 +175,16 @@ def rollback(tracking_uri: str) -> ModelVersion:
     from_version = replaced.version if replaced else None
     make_champion(tracking_uri, previous.version, f"rolled back from version {from_version}")
     if from_version is not None:
-        write_verdict(
+        _write_verdict(
             tracking_uri, from_version, "rolled back", f"version {previous.version} was put back in its place"
         )
     return get_version(tracking_uri, previous.version)
+
+
+def _write_verdict(tracking_uri: str, version: int, verdict: str, reason: str) -> None:
+    client = client_of(tracking_uri)
+    client.set_model_version_tag(MODEL_NAME, version, "verdict", verdict)
+    client.set_model_version_tag(MODEL_NAME, version, "verdict_reason", reason[:_MAX_TAG])
 
 
 def _from_mlflow(tracking_uri: str, found: "MlflowVersion", aliases: list[str] | None = None) -> ModelVersion:
