@@ -9,7 +9,7 @@ from rich.table import Table
 
 from freshet.settings import load_settings
 from ingestion.datasets.adapter import DatasetError
-from ingestion.ingest import IngestionReport, ingest_dataset, truth_dir, world_config
+from ingestion.ingest import IngestionReport, ingest_dataset
 from ingestion.lake import WorldError
 
 
@@ -24,13 +24,7 @@ def ingest(
     """Bring a dataset into the lake; rows that cannot be used become rejects with their reasons."""
     settings = load_settings()
     try:
-        report = ingest_dataset(
-            name or settings.dataset,
-            lake_dir=settings.lake_dir,
-            datasets_dir=settings.datasets_dir,
-            truth_dir=truth_dir(settings),
-            simulation=world_config(settings),
-        )
+        report = ingest_dataset(settings, name)
     except (DatasetError, WorldError) as error:
         Console(stderr=True).print(f"[red]freshet:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(1)

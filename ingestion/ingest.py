@@ -6,10 +6,10 @@ Both are transactions. Doing either again changes nothing, and an interrupted on
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -17,7 +17,7 @@ from freshet.contract import CONTRACT_VERSION, Event
 from freshet.settings import Settings
 from ingestion.datasets import open_dataset
 from ingestion.datasets.adapter import DatasetAdapter, DatasetContext, DatasetError
-from ingestion.event_log import EventLog
+from ingestion.event_log import EventLog, SqliteEventLog
 from ingestion.lake import Lake, LedgerEntry, RecordCounts
 from ingestion.lake_schema import RecordType
 from ingestion.simulator_world import WorldConfig
@@ -26,7 +26,6 @@ from ingestion.staging import Staging
 logger = logging.getLogger(__name__)
 
 LIVE = "live"
-LIVE_FILE = "events.db"
 LIVE_ORIGIN = "what the API received"
 READ_AT_ONCE = 10_000
 _LIVE_ID = re.compile(r"live-(\d{12})-(\d{12})")
@@ -45,19 +44,16 @@ class IngestionReport:
     is_new: bool = field(compare=False)
     """False when this had been done before and nothing was written."""
 
+    @property
+    def n_new(self) -> int:
+        """Rows that this very call added to the lake."""
+        return sum(counts.n_accepted for counts in self.counts) if self.is_new else 0
 
-def ingest_dataset(
-    name: str,
-    *,
-    lake_dir: Path,
-    datasets_dir: Path,
-    truth_dir: Path,
-    simulation: WorldConfig | None = None,
-    is_progress_shown: bool = True,
-) -> IngestionReport:
-    """Bring a dataset, by name or by path, into the lake; nothing is done when just these rows are there already."""
-    dataset = open_dataset(name, DatasetContext(datasets_dir, truth_dir, simulation or WorldConfig()))
-    lake, ingestion_id = Lake(lake_dir), f"{dataset.name}-{_version(dataset)}"
+
+def ingest_dataset(settings: Settings, name: str | None = None, is_progress_shown: bool = True) -> IngestionReport:
+    """Bring a dataset into the lake, by name or by path; nothing is done when just these rows are there already."""
+    dataset = open_dataset(name or settings.dataset, dataset_context(settings))
+    lake, ingestion_id = Lake(settings.lake_dir), f"{dataset.name}-v{CONTRACT_VERSION}-{dataset.fingerprint()[:16]}"
     with lake.ingestion(dataset.name, dataset.world) as ingestion:
         done = lake.entry(ingestion_id)
         if done is None:
@@ -67,22 +63,27 @@ def ingest_dataset(
     return _report(entry, dataset.origin, dataset.licence, is_new=done is None)
 
 
-def ingest_live_events(log: EventLog, *, lake_dir: Path, until: datetime) -> IngestionReport:
+def ingest_live_events(settings: Settings, until: datetime) -> IngestionReport:
     """Move what the API received before ``until`` into the lake, each event exactly once however often this runs.
 
     An ingestion is a range of the log's sequence and begins where the ledger says the last one ended; an event that is
     appended late has a later sequence and goes with the next one.
     """
-    lake = Lake(lake_dir)
-    with lake.ingestion(LIVE) as ingestion:
+    lake = Lake(settings.lake_dir)
+    with closing(SqliteEventLog(settings.log_path)) as log, lake.ingestion(LIVE) as ingestion:
         first = last = last_live_sequence(lake)
         for sequences, events in _closed_part(log, first, until):
-            ingestion.staging.add(RecordType.EVENT, events, sequences, LIVE_FILE)
+            ingestion.staging.add(RecordType.EVENT, events, sequences, settings.log_path.name)
             last = sequences[-1]
         if last == first:
             return IngestionReport(None, LIVE, LIVE_ORIGIN, "", (), is_new=False)
         entry = ingestion.commit(f"{LIVE}-{first + 1:012d}-{last:012d}")
     return _report(entry, LIVE_ORIGIN, "", is_new=True)
+
+
+def dataset_context(settings: Settings) -> DatasetContext:
+    """What the settings say to a dataset's adapter."""
+    return DatasetContext(settings.datasets_dir, settings.home / "truth", world_config(settings))
 
 
 def last_live_sequence(lake: Lake) -> int:
@@ -100,15 +101,6 @@ def world_config(settings: Settings) -> WorldConfig:
         n_days=settings.demo_days,
         n_events=settings.demo_events,
     )
-
-
-def truth_dir(settings: Settings) -> Path:
-    """Where the simulator exports what it knows about its users."""
-    return settings.home / "truth"
-
-
-def _version(dataset: DatasetAdapter) -> str:
-    return f"v{CONTRACT_VERSION}-{dataset.fingerprint()[:16]}"
 
 
 def _land(dataset: DatasetAdapter, staging: Staging, is_progress_shown: bool) -> None:
