@@ -4,8 +4,9 @@ import importlib
 import sys
 
 import typer
-from freshet.settings import SettingsError
 from rich.console import Console
+
+from freshet.settings import SettingsError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
