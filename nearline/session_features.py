@@ -45,12 +45,17 @@ class UserState:
     user_id: str
     recent: tuple[RecentEvent, ...] = ()
     seen: frozenset[str] = frozenset()
-    known_at: datetime | None = None  # newest received_at folded in; None for a user nobody has met
+    known_at: datetime | None = None  # the newest ``known_at`` folded in; None for a user nobody has met
 
 
 def is_folded(event: Event) -> bool:
     """Only interactions change a user's state: searches, tags and impressions do not."""
     return event.event_type in INTERACTION_TYPES and event.item_id is not None
+
+
+def known_at(event: Event) -> datetime:
+    """From when on a feature may use the event: it has happened, and we know."""
+    return max(event.occurred_at, event.received_at)
 
 
 def fold(state: UserState, event: Event) -> UserState:
@@ -63,7 +68,7 @@ def fold(state: UserState, event: Event) -> UserState:
         state,
         recent=_insert(state.recent, to_recent_event(event)),
         seen=state.seen if event.item_id in state.seen else state.seen | {event.item_id},
-        known_at=event.received_at if state.known_at is None else max(state.known_at, event.received_at),
+        known_at=max(known_at(event), state.known_at or known_at(event)),
     )
     return state if folded == state else folded
 

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from functools import reduce
 
 import pytest
-from freshet.contract import INTERACTION_TYPES, MAX_RECENT_EVENTS, Event, EventType
 from hypothesis import given
 from hypothesis import strategies as st
+
+from freshet.contract import INTERACTION_TYPES, MAX_RECENT_EVENTS, Event, EventType
 from nearline.session_features import (
     UserState,
     current_session,
@@ -40,7 +41,7 @@ events = st.builds(
     minute=st.integers(0, 40),
     item=st.sampled_from([f"i{n}" for n in range(8)]),
     event_type=st.sampled_from([str(event_type) for event_type in EventType]),
-    late=st.integers(0, 90),
+    late=st.integers(-5, 90),
 )
 histories = st.lists(events, max_size=MAX_RECENT_EVENTS + 40, unique_by=lambda event: event.event_id)
 
@@ -54,7 +55,7 @@ def recompute(history: list[Event]) -> UserState:
     met = [event for event in history if event.event_type in INTERACTION_TYPES]
     ordered = sorted(met, key=lambda event: (event.occurred_at, event.event_id))[-MAX_RECENT_EVENTS:]
     row = {
-        "event_timestamp": max((event.received_at for event in met), default=None),
+        "event_timestamp": max((max(event.occurred_at, event.received_at) for event in met), default=None),
         "recent_event_ids": [event.event_id for event in ordered],
         "recent_item_ids": [event.item_id for event in ordered],
         "recent_event_types": [str(event.event_type) for event in ordered],

@@ -1,0 +1,60 @@
+"""``freshet serve``: the API with the nearline worker, in one process."""
+
+import contextlib
+import logging
+import socket
+import sys
+
+import typer
+from rich.console import Console
+
+from freshet.settings import Settings, load_settings
+
+STOP_SECONDS = 5
+"""How long requests in flight may take after Ctrl-C or SIGTERM."""
+BACKLOG = 2_048
+"""Connections that may wait while the application starts."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("serve")(serve)
+
+
+def serve() -> None:
+    """Answer on FRESHET_API_HOST and FRESHET_API_PORT until Ctrl-C; starts even on an empty home."""
+    settings = load_settings()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    with contextlib.suppress(KeyboardInterrupt), listen(settings.api_host, settings.api_port) as listening:
+        Console().print(f"Freshet answers on http://{settings.api_host}:{settings.api_port} (docs at /docs)")
+        _run(settings, listening)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything slow is opened, so that a busy one costs nothing: one sentence and exit code 1."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        Console(stderr=True).print(
+            f"[red]freshet:[/] cannot listen on {host}:{port} ({error.strerror}): stop what listens there, "
+            "or set another port with FRESHET_API_PORT=…",
+            highlight=False,
+            soft_wrap=True,
+        )
+        sys.exit(1)
+
+
+def _run(settings: Settings, listening: socket.socket) -> None:
+    import uvicorn
+
+    from serving.app import create_app
+
+    config = uvicorn.Config(
+        create_app(settings),
+        access_log=False,  # /metrics counts requests; a line for each would cost more than the answer
+        log_config=None,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        server_header=False,
+    )
+    uvicorn.Server(config).run(sockets=[listening])

@@ -1,0 +1,146 @@
+"""The nearline worker: the event log's tail → users' states → Feast's online store, within milliseconds.
+
+Per round: read, load, fold, push, then commit the offset, in that order. A crash at any point repeats work and loses
+none, because folding an event twice changes nothing. Batch materialisation may run beside it in another process.
+"""
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Final
+
+from freshet.contract import Event
+from ingestion.event_log import EventLog
+from nearline.offsets import SqliteOffsets, WorkerLock
+from nearline.session_features import fold, is_folded
+from nearline.user_states import OnlineStoreError, UserStates
+
+CONSUMER: Final = "nearline"
+BATCH_SIZE: Final = 500
+POLL_SECONDS: Final = 0.05
+"""How soon events that another process appended are noticed; our own process wakes the worker at once."""
+RETRY_SECONDS: Final = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """What an operator wants to know about the worker."""
+
+    position: int
+    lag: int
+    is_running: bool
+    is_standby: bool
+    last_error: str | None
+
+
+class NearlineWorker:
+    """Tails the log in one thread. Where another process is already the worker it stands by and takes over."""
+
+    def __init__(self, log: EventLog, states: UserStates, offsets: SqliteOffsets, lock: WorkerLock) -> None:
+        """All parts are the caller's, who closes them after ``stop``."""
+        self._log, self._states, self._offsets, self._lock = log, states, offsets, lock
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._advanced = threading.Condition()
+        self._position = offsets.load(CONSUMER)
+        self._is_standby = False
+        self._last_error: str | None = None
+        self._thread = threading.Thread(target=self._run, name="nearline-worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to tail the log."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the round at hand and end; what is left in the log is folded after the next start."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._lock.release()
+
+    def wake(self) -> None:
+        """Something was appended: look now instead of at the next poll."""
+        self._wake.set()
+
+    def wait_until(self, sequence: int, timeout: float) -> bool:
+        """Wait until every event up to ``sequence`` is visible online; false when ``timeout`` seconds were not enough."""
+        if self._position >= sequence:
+            return True
+        self.wake()
+        with self._advanced:
+            return self._advanced.wait_for(lambda: self._position >= sequence, timeout)
+
+    def status(self) -> WorkerStatus:
+        """Where the worker is and how it fares."""
+        lag = max(0, self._log.last_sequence() - self._position)
+        return WorkerStatus(self._position, lag, self._thread.is_alive(), self._is_standby, self._last_error)
+
+    def run_once(self) -> int:
+        """One round; returns how many events it took from the log. Raises OnlineStoreError, having committed nothing."""
+        batch = self._log.read(self._position, BATCH_SIZE)
+        if not batch:
+            return 0
+        self._apply([event for _, event in batch if is_folded(event)])
+        newest = batch[-1][0]
+        self._advance(newest)  # visible from now on, whether or not the offset survives
+        self._offsets.commit(CONSUMER, newest)
+        return len(batch)
+
+    def _apply(self, events: list[Event]) -> None:
+        if not events:
+            return
+        known = self._states.load(sorted({event.user_id for event in events}))
+        folded = dict(known)
+        for event in events:
+            folded[event.user_id] = fold(folded[event.user_id], event)
+        changed = [state for user_id, state in folded.items() if state is not known[user_id]]
+        if changed:
+            self._states.save(changed)
+
+    def _advance(self, position: int) -> None:
+        with self._advanced:
+            self._position = position
+            self._advanced.notify_all()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            if not self._is_the_worker():
+                self._advance(self._offsets.load(CONSUMER))
+                self._stopping.wait(POLL_SECONDS)
+            elif not self._round():
+                self._wake.wait(POLL_SECONDS)
+
+    def _is_the_worker(self) -> bool:
+        if not self._is_standby and self._lock.is_held:
+            return True
+        acquired = self._lock.acquire()
+        if acquired:
+            self._take_over()
+        elif not self._is_standby:
+            logger.info("another process is the nearline worker of this home: standing by")
+        self._is_standby = not acquired
+        return acquired
+
+    def _take_over(self) -> None:
+        position, newest = self._offsets.load(CONSUMER), self._log.last_sequence()
+        if position > newest:
+            logger.warning("the event log is younger than the worker's offset: replaying it from the start")
+            position = 0
+        self._advance(position)
+
+    def _round(self) -> bool:
+        """One round that survives a failing store: nothing is committed, and the same events come again."""
+        try:
+            busy = self.run_once() > 0
+        except OnlineStoreError as error:
+            if self._last_error is None:
+                logger.warning("nearline push failed, will retry", extra={"error": str(error)})
+            self._last_error = str(error)
+            self._stopping.wait(RETRY_SECONDS)
+            return True
+        self._last_error = None
+        return busy

@@ -1,0 +1,69 @@
+"""Events that could not be used, with the reason, durable beside the event log: nothing that arrived is lost."""
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+MAX_RAW_CHARACTERS: Final = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One refused event as it was sent, cut to MAX_RAW_CHARACTERS."""
+
+    received_at: datetime
+    request_index: int  # its place in the request's list
+    reason: str
+    raw: str
+
+
+class SqliteRejects:
+    """Refused events in one SQLite file, safe to share between threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the rejects at ``path``, creating them when they are missing."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS rejects (sequence INTEGER PRIMARY KEY AUTOINCREMENT, received_at TEXT NOT NULL,"
+            " source TEXT NOT NULL, request_index INTEGER NOT NULL, record_type TEXT NOT NULL, reason TEXT NOT NULL,"
+            " raw TEXT NOT NULL) STRICT"
+        )
+
+    def append(self, rejects: Sequence[Reject]) -> None:
+        """Store the rejects in one transaction; durable when this returns."""
+        rows = [
+            (reject.received_at.isoformat(), reject.request_index, reject.reason, reject.raw[:MAX_RAW_CHARACTERS])
+            for reject in rejects
+        ]
+        if not rows:
+            return
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(
+                    "INSERT INTO rejects (received_at, source, request_index, record_type, reason, raw)"
+                    " VALUES (?, 'live', ?, 'event', ?, ?)",
+                    rows,
+                )
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def count(self) -> int:
+        """How many events have been refused so far."""
+        with self._lock:
+            return int(self._connection.execute("SELECT count(*) FROM rejects").fetchone()[0])
+
+    def close(self) -> None:
+        """Release the connection."""
+        with self._lock:
+            self._connection.close()

@@ -1,0 +1,182 @@
+"""What comes in and what goes out over HTTP: separate shapes, every field described, unknown fields refused."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from freshet.contract import Identifier
+
+MAX_LIST_LENGTH = 100
+MAX_EXCLUDED_ITEMS = 1_000
+
+FreshnessToken = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")]
+Source = Literal["model", "cold_start", "popular"]
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class RecommendationRequest(_In):
+    """What to recommend to whom."""
+
+    user_id: Identifier = Field(description="Any id; a user nobody has met gets a cold start, never an error")
+    n: Annotated[int, Field(strict=True, ge=1, le=MAX_LIST_LENGTH, description="Length of the list")] = 10
+    exclude_item_ids: Annotated[list[Identifier], Field(max_length=MAX_EXCLUDED_ITEMS)] = Field(
+        default_factory=list, description="Items not to show, such as those already on the page"
+    )
+    min_freshness_token: FreshnessToken | None = Field(
+        default=None, description="From POST /v1/events: the answer then reflects those events"
+    )
+
+
+class RecommendationQuery(_In):
+    """The short form's query parameters."""
+
+    n: Annotated[int, Field(ge=1, le=MAX_LIST_LENGTH, description="Length of the list")] = 10
+    exclude_item_ids: Annotated[list[Identifier], Field(max_length=MAX_EXCLUDED_ITEMS)] = Field(
+        default_factory=list, description="Items not to show; repeat the parameter for several"
+    )
+    min_freshness_token: FreshnessToken | None = Field(default=None, description="From POST /v1/events")
+
+
+class SimilarQuery(_In):
+    """The query parameters of similar items."""
+
+    n: Annotated[int, Field(ge=1, le=MAX_LIST_LENGTH, description="Length of the list")] = 10
+
+
+class RecommendedItem(_Out):
+    """One line of the list."""
+
+    item_id: str
+    rank: int = Field(description="1 is the top")
+    score: float = Field(description="Comparable within one list only")
+    source: Source = Field(
+        description="model: ranked for this user; cold_start: by the model without a history; popular: without a model"
+    )
+    reason: str = Field(description="The strongest cause of this line, as a sentence")
+    propensity: float = Field(
+        description="Probability with which the ranking policy shows this item here; 1.0, as nothing is drawn by chance"
+    )
+    title: str | None
+    categories: list[str]
+
+
+class ModelRef(_Out):
+    """The registered model version that ranked."""
+
+    name: str
+    version: str
+    alias: str
+
+
+class Recommendations(_Out):
+    """A list, and all that is needed to trust it, join events to it and debug it."""
+
+    recommendation_id: str = Field(description="Quote it in the events that answer to this list")
+    user_id: str
+    items: list[RecommendedItem]
+    model: ModelRef | None = Field(description="Null when no champion is loaded")
+    features_as_of: datetime | None = Field(description="The user's newest event known; null for a user nobody has met")
+    degraded: list[str] = Field(description="Parts of the platform this answer had to do without")
+    took_ms: float
+
+
+class SimilarItem(_Out):
+    """One item beside another."""
+
+    item_id: str
+    rank: int
+    score: float
+    title: str | None
+    categories: list[str]
+
+
+class SimilarItems(_Out):
+    """Items that go with an item."""
+
+    item_id: str
+    items: list[SimilarItem]
+    model: ModelRef
+    took_ms: float
+
+
+class EventResult(_Out):
+    """What became of one event."""
+
+    index: int = Field(description="Its place in the request")
+    event_id: str | None = Field(description="Yours, or the one we gave it")
+    status: Literal["accepted", "duplicate", "rejected"]
+    sequence: int | None = Field(default=None, description="Its place in the event log")
+    reason: str | None = Field(default=None, description="Why it was rejected")
+
+
+class EventsAccepted(_Out):
+    """Acknowledged means durable: accepted events survive a crash of everything the next instant."""
+
+    accepted: int
+    duplicate: int
+    rejected: int
+    results: list[EventResult]
+    freshness_token: str | None = Field(description="Pass it as min_freshness_token to see these events reflected")
+
+
+class ProfileEvent(_Out):
+    """One of the user's newest interactions."""
+
+    event_id: str
+    event_type: str
+    item_id: str
+    title: str | None
+    value: float | None
+    occurred_at: datetime
+
+
+class CategoryShare(_Out):
+    """A part of the user's recent interest."""
+
+    category: str
+    share: float
+
+
+class Activity(_Out):
+    """Counts from the daily batch, as of the last materialised day."""
+
+    n_interactions_1d: int
+    n_interactions_7d: int
+    n_interactions_30d: int
+    n_interactions_total: int
+    n_active_days: int
+    last_interaction_at: datetime | None
+
+
+class Profile(_Out):
+    """What the platform believes about a user, and from what."""
+
+    user_id: str
+    is_known: bool
+    n_seen_items: int
+    n_events_in_session: int = Field(description="Newest events without a pause of more than half an hour")
+    interests: list[CategoryShare] = Field(description="Categories of the recent items, newer ones count more")
+    disliked_item_ids: list[str]
+    activity: Activity | None
+    recent_events: list[ProfileEvent] = Field(description="Newest first")
+    features_as_of: datetime | None
+    degraded: list[str]
+
+
+class Readiness(_Out):
+    """Whether full answers are possible, and if not, what is missing."""
+
+    ready: bool
+    reasons: list[str] = Field(description="Each keeps full answers from being given")
+    warnings: list[str] = Field(description="Not as it should be, but answers are whole")
+    model: ModelRef | None
+    nearline_position: int | None
+    nearline_lag: int | None
