@@ -172,4 +172,4 @@ def _champion_version(settings: Settings) -> str | None:
     from training.registry import champion
 
     current = champion(settings.tracking_uri)
-    return None if current is None else current.version
+    return None if current is None else str(current.version)

@@ -15,6 +15,11 @@ from freshet.settings import PREFIX, Settings
 
 POLL_SECONDS = 0.3
 
+PREPARE_TRACKING = (
+    "from freshet.settings import load_settings; from training.tracking import prepare_tracking; "
+    "prepare_tracking(load_settings().tracking_uri)"
+)
+
 QUIET = {
     # Nothing is reported to anybody.
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -67,7 +72,7 @@ def prepare(settings: Settings, environment: dict[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     steps = {
         "airflow-migrate": airflow_command("db", "migrate"),
-        "mlflow-migrate": [sys.executable, "-m", "training.registry"],
+        "mlflow-migrate": [sys.executable, "-c", PREPARE_TRACKING],
         "dbt-parse": [sys.executable, "-m", "freshet.dbt_project"],
     }
     running = []

@@ -9,6 +9,7 @@ clear the task: a rerun of any interval gives the same bytes. `freshet ingest NA
 the counts.
 """
 
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import pendulum
@@ -29,30 +30,32 @@ from dags.assets import EVENTS
 )
 def ingest_events() -> None:
     @task(doc_md="Load the configured dataset, once; later runs find it done.")
-    def load_dataset() -> int:
+    def load_dataset() -> str | None:
         from freshet.settings import load_settings
-        from ingestion.ingest import ingest_dataset
+        from ingestion.ingest import ingest_configured_dataset
 
-        return ingest_dataset(load_settings()).n_new
+        return ingest_configured_dataset(load_settings()).ingestion_id
 
     @task(doc_md="Move what the live log received before this run into the lake, exactly once.")
-    def close_live_log() -> int:
+    def close_live_log() -> str | None:
         from freshet.settings import load_settings
+        from ingestion.event_log import SqliteEventLog
         from ingestion.ingest import ingest_live_events
 
+        settings = load_settings()
         run_after: datetime = get_current_context()["dag_run"].run_after
-        return ingest_live_events(load_settings(), until=run_after).n_new
+        with closing(SqliteEventLog(settings.log_path)) as log:
+            return ingest_live_events(log, lake_dir=settings.lake_dir, until=run_after).ingestion_id
 
-    @task(outlets=[EVENTS], doc_md="Tell the marts, unless nothing new arrived: then there is nothing to rebuild.")
-    def announce(n_dataset_rows: int, n_live_rows: int) -> str:
-        if n_dataset_rows + n_live_rows == 0:
-            raise AirflowSkipException("nothing new arrived: the marts stay as they are")
-        return f"{n_dataset_rows} rows of the dataset and {n_live_rows} of the live log are new"
+    @task(outlets=[EVENTS], doc_md="Tell the marts, unless they already hold all that the lake holds.")
+    def announce() -> None:
+        from freshet.dbt_project import marts_are_behind
+        from freshet.settings import load_settings
 
-    n_dataset_rows = load_dataset()
-    n_live_rows = close_live_log()
-    n_dataset_rows >> n_live_rows  # one writer at a time in the lake
-    announce(n_dataset_rows, n_live_rows)
+        if not marts_are_behind(load_settings().home):
+            raise AirflowSkipException("the marts hold everything that the lake holds: nothing to rebuild")
+
+    load_dataset() >> close_live_log() >> announce()  # one writer at a time in the lake
 
 
 ingest_events()

@@ -91,14 +91,14 @@ def retrain_recommender() -> None:
         return fit_and_evaluate(settings, config)
 
     @task(doc_md="A new version in the registry, alias `challenger`.")
-    def register(run_id: str) -> str:
+    def register(run_id: str) -> int:
         from freshet.settings import load_settings
         from training.registry import register_run
 
         return register_run(load_settings().tracking_uri, run_id)
 
     @task(outlets=[CHAMPION], doc_md="The gate: promote, or stay challenger with the reason written on the version.")
-    def promote(version: str) -> str:
+    def promote(version: int) -> str:
         from freshet.settings import load_settings
         from training.promotion import promote
 
