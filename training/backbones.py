@@ -84,8 +84,10 @@ def resolve_backbone(name: str) -> Backbone:
     if name == MINILM:
         folder = _minilm_folder()
         return _describe(name, _MINILM_SHA256["model.safetensors"], folder)
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         folder = Path(name).resolve()
+        if not _is_complete(folder):
+            raise BackboneError(f"{folder} holds no config.json with model.safetensors: it is no text backbone")
         return _describe(str(folder), _content_hash(folder), folder)
     match = _HUB_NAME.fullmatch(name)
     if match is None:
@@ -144,8 +146,6 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _describe(name: str, revision: str, folder: Path) -> Backbone:
-    if not _is_complete(folder):
-        raise BackboneError(f"{folder} holds no config.json with model.safetensors: it is no usable backbone")
     config = _read_json(folder / "config.json")
     if config.get("is_encoder_decoder"):
         raise BackboneError(f"{name!r} is an encoder-decoder model: choose an encoder or a decoder embedding model")
