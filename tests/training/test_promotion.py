@@ -1,0 +1,87 @@
+from dataclasses import replace
+
+import pytest
+
+from training.comparison import Lift
+from training.promotion import Evidence, is_better
+
+
+def measured(mean: float, low: float, high: float) -> Lift:
+    return Lift(mean, low, high, n_users=100, n_events=1_000)
+
+
+GOOD = Evidence(
+    against_trivial={"popularity": measured(2.0, 1.5, 2.5), "popularity_7d": measured(1.0, 0.5, 1.4)},
+    against_champion=measured(0.02, 0.001, 0.04),
+    has_champion=True,
+    slices={"cold_user": measured(0.01, -0.02, 0.04)},
+    answer_ms=2.0,
+    note="version 3 on the same holdout",
+)
+
+
+def test_a_better_model_is_promoted_with_its_figures():
+    verdict = is_better(GOOD)
+    assert verdict.promoted
+    assert verdict.reasons[0] == (
+        "champion: +2.0% [+0.1%, +4.0%] over 100 users, 1000 events (version 3 on the same holdout)"
+    )
+
+
+@pytest.mark.parametrize(("low", "promoted"), [(-0.009, True), (-0.01, False), (-0.2, False)])
+def test_the_lower_bound_decides_against_the_champion(low, promoted):
+    assert is_better(replace(GOOD, against_champion=measured(0.02, low, 0.04))).promoted is promoted
+
+
+def test_an_equal_model_replaces_the_older_one():
+    assert is_better(replace(GOOD, against_champion=measured(0, 0, 0))).promoted
+
+
+def test_a_first_champion_needs_only_the_trivial_baselines():
+    first = Evidence(against_trivial=GOOD.against_trivial)
+    assert is_better(first).promoted
+    assert is_better(first).reasons[0] == "the first champion"
+
+
+@pytest.mark.parametrize("low", [0.0, -0.1])
+def test_no_sure_gain_over_popularity_is_no_model(low):
+    close = {**GOOD.against_trivial, "popularity_7d": measured(0.1, low, 0.3)}
+    for evidence in (replace(GOOD, against_trivial=close), Evidence(against_trivial=close)):
+        verdict = is_better(evidence)
+        assert not verdict.promoted
+        assert verdict.reason.startswith("not surely better than popularity_7d: +10.0%")
+
+
+def test_a_model_without_a_trivial_baseline_is_not_judged():
+    assert is_better(replace(GOOD, against_trivial={})).reason == "no trivial baseline was evaluated beside it"
+
+
+def test_a_slice_that_surely_falls_is_a_veto():
+    verdict = is_better(replace(GOOD, slices={"cold_item": measured(-0.10, -0.15, -0.05)}))
+    assert not verdict.promoted
+    assert verdict.reason.startswith("slice cold_item fell against the champion: -10.0%")
+
+
+def test_a_slice_that_falls_by_chance_is_told_not_held():
+    verdict = is_better(replace(GOOD, slices={"cold_item": measured(-0.10, -0.30, 0.10)}))
+    assert verdict.promoted
+    assert "slice cold_item fell, perhaps by chance" in verdict.reason
+
+
+def test_a_slice_may_fall_a_little():
+    assert is_better(replace(GOOD, slices={"tail": measured(-0.029, -0.05, -0.01)})).promoted
+
+
+def test_without_anything_to_compare_on_the_champion_stays():
+    verdict = is_better(replace(GOOD, against_champion=None, note="fewer than 20 test users are shared"))
+    assert verdict.reason == "cannot be compared with the champion: fewer than 20 test users are shared"
+
+
+def test_a_bundle_that_does_not_answer_is_never_promoted():
+    assert "altered" in is_better(replace(GOOD, bundle_problem="head.onnx was altered")).reason
+    assert is_better(replace(GOOD, answer_ms=500.0)).reason == "an answer takes 500 ms, more than 100"
+
+
+def test_every_failure_is_told():
+    bad = replace(GOOD, bundle_problem="gone", against_trivial={}, against_champion=measured(-0.5, -0.6, -0.4))
+    assert len(is_better(bad).reasons) == 3
