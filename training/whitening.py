@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 DEFAULT_SIZE = 256
-DEFAULT_SHRINKAGE = 0.1
-"""Share of the average variance mixed into every direction, so that directions of pure noise are not blown up."""
+DEFAULT_SHRINKAGE = 0.3
+"""Share of the average variance mixed into every direction, so that directions of pure noise are not blown up.
+
+Of 0, .03, .1, .3 and 1 this was best at 64, 128 and 256 dimensions (titles ranked by history on MovieLens-small: NDCG
+.036 at 256 dimensions, .023 with raw vectors)."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,50 @@
+import multiprocessing
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from training.tracking import (
+    EXPERIMENT,
+    client_of,
+    database_path,
+    prepare_tracking,
+    read_json_artifact,
+    read_table_artifact,
+    read_text_artifact,
+    training_run,
+)
+
+
+def test_processes_that_start_together_share_one_experiment(tmp_path, new_database):
+    assert new_database.is_file()  # its making imported what each process would spend seconds on
+    uri = f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+    (tmp_path / "mlflow").mkdir()
+    (tmp_path / "mlflow" / ".mlflow.db.partial").write_text("left by a kill in the middle of a migration")
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        experiments = pool.map(prepare_tracking, [uri] * 2)
+    assert len(set(experiments)) == 1
+    experiment = client_of(uri).get_experiment_by_name(EXPERIMENT)
+    assert experiment.artifact_location == (tmp_path / "mlflow" / "artifacts").as_uri()
+    assert not (tmp_path / "mlflow" / ".mlflow.db.partial").exists()
+
+
+def test_preparing_again_changes_nothing(tracking_uri):
+    assert prepare_tracking(tracking_uri) == prepare_tracking(tracking_uri)
+
+
+def test_a_run_keeps_its_artifacts(tracking_uri):
+    with training_run(tracking_uri, "a run", {"backbone": "minilm"}) as run:
+        mlflow.log_text("# A card", "model_card.md")
+        mlflow.log_dict({"holdout": {"after": 1}}, "evaluation/table.json")
+    run_id = run.info.run_id
+    assert read_text_artifact(tracking_uri, run_id, "model_card.md") == "# A card"
+    assert read_json_artifact(tracking_uri, run_id, "evaluation/table.json") == {"holdout": {"after": 1}}
+    assert read_table_artifact(tracking_uri, run_id, "evaluation/per_user.parquet") is None
+    assert client_of(tracking_uri).get_run(run_id).data.tags["backbone"] == "minilm"
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:5000", "postgresql://localhost/mlflow"])
+def test_a_server_has_no_database_file(uri):
+    assert database_path(uri) is None
+    assert database_path("sqlite:////home/mlflow.db") == Path("/home/mlflow.db")
