@@ -1,0 +1,21 @@
+with events as (
+
+    select * from {{ ref("int_events_deduplicated") }}
+
+),
+
+tags as (
+
+    select
+        event_id,
+        item_id,
+        user_id,
+        text as tag,
+        occurred_at,
+        received_at
+    from events
+    where event_type = 'tag'
+
+)
+
+select * from tags

@@ -1,0 +1,42 @@
+with interactions as (
+
+    select * from {{ ref("fct_interactions") }}
+
+),
+
+records_per_user as (
+
+    select
+        user_id,
+        cast(count(*) as integer) as n_events,
+        {{ sorted_records({
+            "occurred_at": "occurred_at",
+            "event_id": "event_id",
+            "item_id": "item_id",
+            "event_type": "event_type",
+            "event_value": "value",
+            "received_at": "received_at",
+            "session_number": "session_number",
+        }) }} as records
+    from interactions
+    group by user_id
+
+),
+
+sequences as (
+
+    select
+        user_id,
+        n_events,
+        {{ field_of_records("records", "event_id") }} as event_ids,
+        {{ field_of_records("records", "item_id") }} as item_ids,
+        {{ field_of_records("records", "event_type") }} as event_types,
+        {{ field_of_records("records", "event_value") }} as event_values,
+        {{ field_of_records("records", "occurred_at") }} as occurred_at,
+        {{ field_of_records("records", "received_at") }} as received_at,
+        {{ field_of_records("records", "session_number") }} as session_numbers
+    from records_per_user
+
+)
+
+select * from sequences

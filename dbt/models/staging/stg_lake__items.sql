@@ -1,0 +1,33 @@
+with source as (
+
+    select * from {{ source("lake", "items") }}
+
+),
+
+renamed as (
+
+    select
+        item_id,
+
+        title,
+        description,
+        categories,
+        tags,
+        image_url,
+        attributes,
+        source,
+        source_file,
+
+        price,
+        source_line,
+
+        is_available,
+
+        available_from,
+        updated_at,
+        received_at
+    from source
+
+)
+
+select * from renamed

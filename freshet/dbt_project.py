@@ -1,0 +1,87 @@
+"""Runs dbt on a home: build the marts, draw the lineage, prepare the manifest that Airflow reads.
+
+dbt runs as a process of its own: it keeps its DuckDB connection for as long as the process lives, and DuckDB lets only
+one process in. ``python -m freshet.dbt_project`` prepares the configured home.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from freshet.dbt_vars import dbt_vars
+from freshet.settings import PROJECT_ROOT, load_settings
+
+DBT_DIR = PROJECT_ROOT / "dbt"
+STATIC_DOCS = "static_index.html"
+
+
+class DbtError(RuntimeError):
+    """dbt failed; its own output above names the model or test."""
+
+
+def target_path(home: Path) -> Path:
+    """Where dbt leaves its manifest, run results and docs."""
+    return home / "dbt" / "target"
+
+
+def manifest_path(home: Path) -> Path:
+    """The project as dbt understood it; Cosmos draws its tasks from it."""
+    return target_path(home) / "manifest.json"
+
+
+def dbt_environment(home: Path) -> dict[str, str]:
+    """The variables that every dbt process on this home needs, beside those it inherits."""
+    return {
+        "FRESHET_HOME": str(home),
+        "DBT_TARGET_PATH": str(target_path(home)),
+        "DBT_LOG_PATH": str(home / "dbt" / "logs"),
+    }
+
+
+def run_dbt(home: Path, arguments: Sequence[str]) -> None:
+    """Run one dbt command, such as ``["build"]``, with its output passed through. Raises DbtError when it fails."""
+    home = home.resolve()
+    (home / "features").mkdir(parents=True, exist_ok=True)
+    target_path(home).mkdir(parents=True, exist_ok=True)
+    command = [
+        *(str(Path(sys.executable).with_name("dbt")), *arguments),
+        *("--project-dir", str(DBT_DIR), "--profiles-dir", str(DBT_DIR), "--vars", json.dumps(dbt_vars())),
+    ]
+    exit_code = subprocess.run(command, env=os.environ | dbt_environment(home), check=False).returncode
+    if exit_code != 0:
+        raise DbtError(
+            f"dbt {' '.join(arguments)} ended with {exit_code}: its output names the model or test that failed"
+        )
+
+
+def build_marts(home: Path, full_refresh: bool = False) -> None:
+    """Build and test every model, then export the marts; on a failure the old exports stay."""
+    if not list((home / "lake" / "ingestions").glob("*.parquet")):
+        raise DbtError(f"{home / 'lake'} is empty: run `freshet ingest` first")
+    run_dbt(home, ["build", *(["--full-refresh"] if full_refresh else [])])
+
+
+def write_docs(home: Path) -> Path:
+    """Draw the lineage and write the documentation; the one file it returns needs no other."""
+    run_dbt(home, ["docs", "generate", "--static"])
+    return target_path(home) / STATIC_DOCS
+
+
+def ensure_manifest(home: Path) -> Path:
+    """The manifest, written anew when it is missing or older than the project."""
+    manifest = manifest_path(home)
+    if not manifest.exists() or manifest.stat().st_mtime < _newest_change():
+        run_dbt(home, ["parse"])
+    return manifest
+
+
+def _newest_change() -> float:
+    sources = [path for path in DBT_DIR.rglob("*") if path.suffix in {".sql", ".yml", ".md"}]
+    return max(path.stat().st_mtime for path in [*sources, Path(__file__), PROJECT_ROOT / "freshet" / "contract.py"])
+
+
+if __name__ == "__main__":
+    ensure_manifest(load_settings().home)
