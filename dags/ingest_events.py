@@ -9,7 +9,6 @@ clear the task: a rerun of any interval gives the same bytes. `freshet ingest NA
 the counts.
 """
 
-from contextlib import closing
 from datetime import datetime, timedelta
 
 import pendulum
@@ -32,20 +31,17 @@ def ingest_events() -> None:
     @task(doc_md="Load the configured dataset, once; later runs find it done.")
     def load_dataset() -> str | None:
         from freshet.settings import load_settings
-        from ingestion.ingest import ingest_configured_dataset
+        from ingestion.ingest import ingest_dataset
 
-        return ingest_configured_dataset(load_settings()).ingestion_id
+        return ingest_dataset(load_settings()).ingestion_id
 
     @task(doc_md="Move what the live log received before this run into the lake, exactly once.")
     def close_live_log() -> str | None:
         from freshet.settings import load_settings
-        from ingestion.event_log import SqliteEventLog
         from ingestion.ingest import ingest_live_events
 
-        settings = load_settings()
         run_after: datetime = get_current_context()["dag_run"].run_after
-        with closing(SqliteEventLog(settings.log_path)) as log:
-            return ingest_live_events(log, lake_dir=settings.lake_dir, until=run_after).ingestion_id
+        return ingest_live_events(load_settings(), until=run_after).ingestion_id
 
     @task(outlets=[EVENTS], doc_md="Tell the marts, unless they already hold all that the lake holds.")
     def announce() -> None:
