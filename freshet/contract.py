@@ -70,7 +70,13 @@ NEGATIVE_TYPES = frozenset({EventType.DISLIKE, EventType.HIDE})
 """Seen, but no sign of interest: never a positive in training or scoring."""
 
 
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Beyond these no moment is meant: a clock is broken, and so are libraries that count nanoseconds."""
+
+
 def _to_utc(moment: datetime) -> datetime:
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError(f"{moment.isoformat()} is out of range: between the years {EARLIEST.year} and {LATEST.year}")
     return moment.astimezone(UTC)
 
 
@@ -121,7 +127,7 @@ class Event(_Record):
             raise ValueError(f"item_id is missing: only a search has none, and this is a {self.event_type}")
         if self.event_type in (EventType.SEARCH, EventType.TAG) and not self.text:
             raise ValueError(f"text is missing: a {self.event_type} is the user's words")
-        if self.occurred_at > self.received_at + MAX_CLOCK_SKEW:
+        if self.occurred_at - self.received_at > MAX_CLOCK_SKEW:
             raise ValueError(
                 f"occurred_at {self.occurred_at.isoformat()} lies more than {MAX_CLOCK_SKEW} after "
                 f"received_at {self.received_at.isoformat()}: check the sender's clock and time zone"

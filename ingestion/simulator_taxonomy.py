@@ -1,7 +1,7 @@
 """What the simulated shop sells: domains, their topics, and the words that people use for them.
 
-Each topic lists its products in the order in which an enthusiast comes to need them, what they are for, and what is said
-of them. The words of a topic are its own, so that text alone tells related things from unrelated ones.
+Each topic lists its products in the order in which an enthusiast comes to need them, what they are for, and what is
+said of them. The words of a topic are its own, so that text alone tells related things from unrelated ones.
 """
 
 from dataclasses import dataclass
@@ -126,7 +126,7 @@ Studio light | softbox; studio flash; reflector; backdrop; led panel; flash trig
   for flattering headshots; product photos on white; freezing splashes; video interviews
   with a high colour rendering index; bowens mount; five-in-one fabric; wireless sync; barn doors
 # Home audio
-Headphones | open-back headphones; noise-cancelling headphones; in-ear monitors; headphone amp; ear pads; headphone stand
+Headphones | open-back headphones; noise-cancelling headset; in-ear monitors; headphone amp; ear pads; cable
   for late-night listening; noisy open offices; mixing on the road; critical jazz sessions
   with planar drivers; a wide soundstage; balanced output; memory foam; adaptive silence
 Vinyl | turntable; phono cartridge; record brush; phono preamp; record shelf; stylus scale
@@ -302,9 +302,9 @@ STYLES = (
 )
 
 BRANDS = (
-    "Alder & Finch", "Bramble", "Corvid", "Dunmore", "Eastmoor", "Fennel & Co", "Gullwing", "Hawthorn", "Inverlay", "Juniper Row",
-    "Kestrel", "Larkspur", "Marlow", "Northing", "Oakhurst", "Pebble", "Quill", "Rowan", "Saltmarsh", "Tamarack",
-    "Umber", "Vesper", "Wren", "Yarrow",
+    "Alder & Finch", "Bramble", "Corvid", "Dunmore", "Eastmoor", "Fennel & Co", "Gullwing", "Hawthorn",
+    "Inverlay", "Juniper Row", "Kestrel", "Larkspur", "Marlow", "Northing", "Oakhurst", "Pebble",
+    "Quill", "Rowan", "Saltmarsh", "Tamarack", "Umber", "Vesper", "Wren", "Yarrow",
 )  # fmt: skip
 
 COLOURS = ("forest green", "slate grey", "rust red", "cream", "midnight blue", "black", "mustard", "natural")

@@ -185,6 +185,7 @@ def _staged_schemas() -> dict[str, pa.Schema]:
 def _open_duckdb(spill: Path) -> duckdb.DuckDBPyConnection:
     database = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(spill)})
     database.execute("SET TimeZone = 'UTC'")
+    database.execute("SET enable_progress_bar = false")
     return database
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ingestion.datasets import files, movielens
+from ingestion.datasets import demo, files, movielens
 from ingestion.datasets.adapter import DatasetAdapter, DatasetContext, DatasetError
 
 DATASETS: Mapping[str, Callable[[DatasetContext], DatasetAdapter]] = {
+    demo.NAME: demo.open_dataset,
     movielens.NAME: movielens.open_dataset,
 }
 

@@ -1,0 +1,88 @@
+"""The simulated world as a dataset: the default, made on the spot from a seed, with the truth about it beside the home.
+
+Delivery is as imperfect as in life: some events arrive hours late, and some are sent twice.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ingestion.datasets.adapter import DatasetContext, hash_of
+from ingestion.day_files import write_table
+from ingestion.lake_schema import RecordType
+from ingestion.landing import RawBatch, RawRow, in_batches
+from ingestion.simulator import DAY_US, Simulator
+from ingestion.simulator_catalogue import Catalogue
+from ingestion.simulator_events import Rows
+from ingestion.simulator_wording import Wording
+from ingestion.simulator_world import World, build_world
+
+ADAPTER_VERSION = "1"
+NAME = "demo"
+SHARE_LATE = 0.015
+SHARE_SENT_TWICE = 0.002
+MEAN_DELAY_US = 3 * 3_600_000_000
+
+
+def open_dataset(context: DatasetContext) -> "Demo":
+    """The world that the settings describe."""
+    return Demo(context)
+
+
+class Demo:
+    """The adapter of the simulated world."""
+
+    name = NAME
+    licence = "simulated, free for any use"
+
+    def __init__(self, context: DatasetContext) -> None:
+        """Nothing is simulated before ``read``."""
+        self._config, self._truth_dir = context.simulation, context.truth_dir
+        self.world = str(self._config)
+        self.origin = f"simulated {self.world}"
+
+    def fingerprint(self) -> str:
+        """The config is all there is to a simulated world."""
+        return hash_of(iter([f"{ADAPTER_VERSION} {self._config!r}".encode()]))
+
+    def read(self) -> Iterator[RawBatch]:
+        """The catalogue, the people, then day after day; exports the truth first."""
+        world = build_world(self._config)
+        catalogue, wording = Catalogue(world), Wording(world)
+        export_truth(world, self._truth_dir)
+        yield from in_batches(RecordType.ITEM, "catalogue", _numbered(catalogue.items()))
+        yield from in_batches(RecordType.USER, "people", _numbered(wording.users()))
+        for day, happened in enumerate(Simulator(world).days()):
+            delivered = _delivered(world, day, happened)
+            yield from in_batches(RecordType.EVENT, f"day-{day:04d}", _numbered(wording.events(day, *delivered)))
+
+
+def export_truth(world: World, folder: Path) -> None:
+    """Write what only a simulation knows: preference(user, item) is the product of their ``factors``."""
+    catalogue, wording = Catalogue(world), Wording(world)
+    for name, ids, factors in (
+        ("users", [wording.user_id(user) for user in range(world.config.n_users)], world.user_factors()),
+        ("items", [catalogue.item_id(item) for item in range(world.config.n_items)], world.item_factors()),
+    ):
+        flat = pa.array(factors.astype(np.float32).ravel())
+        column = pa.FixedSizeListArray.from_arrays(flat, factors.shape[1])
+        write_table(pa.table({f"{name[:-1]}_id": ids, "factors": column}), folder / f"{name}.parquet")
+
+
+def _delivered(world: World, day: int, happened: Rows) -> tuple[Rows, np.ndarray, list[str]]:
+    """The day's events as they were sent: with the time of arrival, an id, and some of them twice."""
+    rng, n = np.random.default_rng([world.config.seed, 6, day]), len(happened)
+    delay = np.where(rng.random(n) < SHARE_LATE, rng.exponential(MEAN_DELAY_US, n), 0).astype(np.int64)
+    end = world.config.n_days * DAY_US - 1
+    received_us = np.maximum(happened.at_us, np.minimum(happened.at_us + delay, end))
+    letters = rng.bytes(16 * n).hex()
+    ids = [letters[32 * number : 32 * number + 32] for number in range(n)]
+    again = np.flatnonzero(rng.random(n) < SHARE_SENT_TWICE)
+    sent = np.concatenate([np.arange(n), again])
+    return happened.take(sent), received_us[sent], [ids[number] for number in sent]
+
+
+def _numbered(records: Iterator[dict[str, object]]) -> Iterator[RawRow]:
+    return (RawRow(line, record) for line, record in enumerate(records, start=1))
