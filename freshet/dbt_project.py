@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import duckdb
+
 from freshet.dbt_vars import dbt_vars
 from freshet.settings import PROJECT_ROOT, load_settings
 
@@ -62,6 +64,22 @@ def build_marts(home: Path, full_refresh: bool = False) -> None:
     if not list((home / "lake" / "ingestions").glob("*.parquet")):
         raise DbtError(f"{home / 'lake'} is empty: run `freshet ingest` first")
     run_dbt(home, ["build", *(["--full-refresh"] if full_refresh else [])])
+
+
+def marts_are_behind(home: Path) -> bool:
+    """Whether the lake holds an ingestion that the exported marts do not know yet."""
+    counts = home / "features" / "fct_ingestion_counts.parquet"
+    if not counts.exists():
+        return True
+    columns = "source, record_type, sum(n_accepted)::bigint, sum(n_duplicate)::bigint, sum(n_rejected)::bigint"
+    query = f"""
+        with lake as (select {columns} from read_parquet($ledger) group by 1, 2),
+        marts as (select {columns} from read_parquet($counts) group by 1, 2)
+        from lake except from marts
+    """  # noqa: S608  (the columns stand two lines above)
+    paths = {"ledger": str(home / "lake" / "ingestions" / "*.parquet"), "counts": str(counts)}
+    with duckdb.connect() as connection:
+        return connection.execute(query, paths).fetchone() is not None
 
 
 def write_docs(home: Path) -> Path:

@@ -7,7 +7,7 @@ import difflib
 import ipaddress
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -24,13 +24,12 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """Every field can be set as ``FRESHET_<FIELD>``; `.env.example` shows the ones a newcomer may want."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     home: Path = Path("var")
     """Everything Freshet writes: log, lake, warehouse, features, registry, models. One home holds one world."""
-
-    environment: Literal["development", "production"] = "development"
-    """Production refuses what is only comfortable in development, such as an open API."""
 
     dataset: str = "demo"
     """What `ingest_events` loads: demo, movielens-small, or a path to your own Parquet, CSV or JSONL files."""
@@ -87,7 +86,9 @@ class Settings(BaseSettings):
         except ValueError:
             is_loopback = False
         if not is_loopback:
-            raise ValueError(f"api_host {self.api_host!r} is not a loopback address: use 127.0.0.1, and a proxy for others")
+            raise ValueError(
+                f"api_host {self.api_host!r} is not a loopback address: use 127.0.0.1, and a proxy for others"
+            )
         return self
 
     @property
@@ -144,7 +145,9 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
-        raise SettingsError(f"{name}: {first['msg']} (got {first['input']!r})" if first["loc"] else first["msg"]) from None
+        raise SettingsError(
+            f"{name}: {first['msg']} (got {first['input']!r})" if first["loc"] else first["msg"]
+        ) from None
 
 
 def _refuse_unknown_names() -> None:
