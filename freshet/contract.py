@@ -1,6 +1,6 @@
 """The language all stages share, version 1: what an event, an item and a user are.
 
-The same classes validate a dataset's row, a line of a file and an HTTP request, so a row is valid everywhere or nowhere.
+The same classes validate a dataset's row, a line of a file and an HTTP request: a row is valid everywhere or nowhere.
 Two clocks stand on every event: ``occurred_at`` (when it happened) and ``received_at`` (when we knew).
 """
 

@@ -23,6 +23,14 @@ class Catalogue:
         """Tells nothing about the item."""
         return f"item-{item:0{self._width}d}"
 
+    def item_number(self, item_id: str) -> int | None:
+        """The item of that id; None for ids of another world."""
+        number = item_id.removeprefix("item-")
+        is_ours = (
+            number.isdecimal() and int(number) < self._world.config.n_items and self.item_id(int(number)) == item_id
+        )
+        return int(number) if is_ours else None
+
     def items(self) -> Iterator[dict[str, object]]:
         """All items in the contract's terms, in the order of their numbers."""
         for item in range(self._world.config.n_items):

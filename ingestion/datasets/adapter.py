@@ -5,7 +5,6 @@ import hashlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -101,9 +100,3 @@ def _csv_row(line: int, header: list[str], row: list[str]) -> RawRow:
         return RawRow(line, dict(zip(header, row, strict=True)))
     raw = {"columns": header, "fields": row}
     return RawRow(line, raw, {}, f"the line has {len(row)} fields, the header {len(header)}")
-
-
-def first_of(rows: Iterator[RawRow]) -> tuple[RawRow | None, Iterator[RawRow]]:
-    """A look at the first row, and all rows still."""
-    first = next(rows, None)
-    return first, iter(()) if first is None else chain([first], rows)

@@ -9,7 +9,9 @@ import re
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
@@ -66,7 +68,6 @@ class MovieLens:
     def __init__(self, path: Path, origin: str) -> None:
         """``path`` is the folder with the four files, or the zip that holds it."""
         self.path, self.origin = path, origin
-        self._open = _opener(path)
         self._first_event_at: datetime | None = None
         self._users: dict[str, tuple[datetime, int]] = {}
         self._links: dict[object, Mapping[str, object]] = {}
@@ -77,7 +78,7 @@ class MovieLens:
 
     def sha256(self, name: str) -> str:
         """The sha256 of one of the files."""
-        with self._open(name) as file:
+        with _opened(self.path, name) as file:
             return hash_of(chunks(file))
 
     def read(self) -> Iterator[RawBatch]:
@@ -92,8 +93,11 @@ class MovieLens:
         yield from in_batches(RecordType.USER, "ratings.csv", self._user_rows(), self._first_event_at)
 
     def _rows(self, name: str) -> Iterator[RawRow]:
-        with self._open(name) as file:
-            yield from csv_rows(TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=""), name)
+        with (
+            _opened(self.path, name) as file,
+            TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as lines,
+        ):
+            yield from csv_rows(lines, name)
 
     def _batches(
         self, kind: RecordType, name: str, convert: Callable[[Mapping[str, object], int], dict[str, object]]
@@ -113,7 +117,7 @@ class MovieLens:
         occurred_at = datetime.fromtimestamp(int(timestamp), UTC)
         if self._first_event_at is None or occurred_at < self._first_event_at:
             self._first_event_at = occurred_at
-        if user_id not in self._users or occurred_at < self._users[user_id][0]:
+        if user_id and (user_id not in self._users or occurred_at < self._users[user_id][0]):
             self._users[user_id] = (occurred_at, line)
         return {
             "event_id": natural_id(NAME, event_type, user_id, item_id, timestamp, words),
@@ -167,24 +171,24 @@ def _converted(row: RawRow, convert: Callable[[Mapping[str, object], int], dict[
         return row._replace(record={}, defect=f"timestamp: not seconds since 1970 (got {row.raw['timestamp']!r})")
 
 
-def _opener(path: Path) -> Callable[[str], IO[bytes]]:
-    """How to open one of the files, whichever way they came."""
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
+    """One of the files, whichever way they came."""
     if path.is_dir():
-        return lambda name: _existing(path / name).open("rb")
+        if not (path / name).is_file():
+            raise DatasetError(f"{path / name} is missing: the folder should hold {', '.join(sorted(SHA256))} of {URL}")
+        with (path / name).open("rb") as file:
+            yield file
+        return
     try:
-        members = {Path(name).name: name for name in zipfile.ZipFile(path).namelist()}
-    except zipfile.BadZipFile:
-        raise DatasetError(f"{path} is not a zip archive: download it again from {URL}") from None
-    missing = sorted(SHA256.keys() - members.keys())
-    if missing:
-        raise DatasetError(f"{path} has no {', '.join(missing)}: download it again from {URL}")
-    return lambda name: zipfile.ZipFile(path).open(members[name])
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise DatasetError(f"{path} is missing: the folder should hold {', '.join(sorted(SHA256))} of {URL}")
-    return path
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.namelist() if Path(member).name == name]
+            if not members:
+                raise DatasetError(f"{path} has no {name}: download it again from {URL}")
+            with archive.open(members[0]) as file:
+                yield file
+    except (zipfile.BadZipFile, zlib.error):
+        raise DatasetError(f"{path} is not a whole zip archive: download it again from {URL}") from None
 
 
 def _download(folder: Path) -> Path:
