@@ -48,26 +48,10 @@ class ModelVersion:
 def register_run(tracking_uri: str, run_id: str) -> int:
     """Register a run's bundle as the next version and challenger; a run already registered keeps its version."""
     prepare_tracking(tracking_uri)
-    client = client_of(tracking_uri)
-    for known in versions(tracking_uri):
-        if known.run_id == run_id:
-            return known.version
-    run = client.get_run(run_id)
-    logged = [output.model_id for output in (run.outputs.model_outputs if run.outputs else [])]
-    if not logged:
-        raise RegistryError(f"run {run_id} has no logged bundle: it stopped before its end, train again")
-    with already_there_is_fine():
-        client.create_registered_model(MODEL_NAME, description="What Freshet recommends with; see each version's card.")
-    created = client.create_model_version(
-        MODEL_NAME,
-        source=f"models:/{logged[-1]}",
-        run_id=run_id,
-        model_id=logged[-1],
-        tags=_version_tags(run.data),
-        description=read_text_artifact(tracking_uri, run_id, "model_card.md"),
-    )
-    version = int(created.version)
-    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
+    known = [version for version in versions(tracking_uri) if version.run_id == run_id]
+    version = known[0].version if known else _create_version(tracking_uri, run_id)
+    if not known or not {CHAMPION, PREVIOUS} & set(known[0].aliases):
+        client_of(tracking_uri).set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
     logger.info("registered a version", extra={"version": version, "run_id": run_id})
     return version
 
@@ -153,10 +137,10 @@ def make_champion(tracking_uri: str, version: int, reason: str) -> None:
     if old is not None and old.version != version:
         client.set_registered_model_alias(MODEL_NAME, PREVIOUS, old.version)
     _write_verdict(tracking_uri, version, "champion", reason)
-    # Serving polls this alias, so it moves last but for what nobody reads in between.
-    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     if CHALLENGER in chosen.aliases:
         client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
+    # Last, so that a kill before it leaves the old champion, and asking again does the whole once more.
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     logger.info("promoted a version", extra={"version": version, "reason": reason})
 
 
@@ -179,6 +163,25 @@ def rollback(tracking_uri: str) -> ModelVersion:
             tracking_uri, from_version, "rolled back", f"version {previous.version} was put back in its place"
         )
     return get_version(tracking_uri, previous.version)
+
+
+def _create_version(tracking_uri: str, run_id: str) -> int:
+    client = client_of(tracking_uri)
+    run = client.get_run(run_id)
+    logged = [output.model_id for output in (run.outputs.model_outputs if run.outputs else [])]
+    if not logged:
+        raise RegistryError(f"run {run_id} has no logged bundle: it stopped before its end, train again")
+    with already_there_is_fine():
+        client.create_registered_model(MODEL_NAME, description="What Freshet recommends with; see each version's card.")
+    created = client.create_model_version(
+        MODEL_NAME,
+        source=f"models:/{logged[-1]}",
+        run_id=run_id,
+        model_id=logged[-1],
+        tags=_version_tags(run.data),
+        description=read_text_artifact(tracking_uri, run_id, "model_card.md"),
+    )
+    return int(created.version)
 
 
 def _write_verdict(tracking_uri: str, version: int, verdict: str, reason: str) -> None:

@@ -8,6 +8,7 @@ cosine to float32 ≥ .9999.
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
