@@ -75,9 +75,8 @@ def encode_texts(
         logger.info("encoding texts", extra={"backbone": chosen.name, "texts": len(texts), "missing": len(missing)})
         if missing:
             missing_keys = list(missing)
-            with tqdm(
-                total=len(missing), desc="encoding texts", unit="text", disable=None if progress else True
-            ) as bar:
+            seconds = 0.2 if sys.stderr.isatty() else 30  # a log wants a line now and then, no moving bar
+            with tqdm(total=len(missing), desc="texts", unit="text", mininterval=seconds, disable=not progress) as bar:
                 for rows, chunk in TextEncoder(chosen).encode_in_chunks(list(missing.values())):
                     chunk_keys = [missing_keys[row] for row in rows]
                     cache.put(chunk_keys, chunk)
