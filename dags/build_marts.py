@@ -60,8 +60,8 @@ def build_marts() -> None:
         render_config=RenderConfig(load_method=LoadMode.DBT_MANIFEST, emit_datasets=False),
     )
 
-    @task(outlets=[MARTS], pool=WAREHOUSE_POOL, doc_md="Draw the lineage anew, and tell everybody that the marts are
-    ready.") def write_docs() -> None:
+    @task(outlets=[MARTS], pool=WAREHOUSE_POOL, doc_md="Draw the lineage anew; then the marts are ready for everybody.")
+    def write_docs() -> None:
         from freshet.dbt_project import write_docs
 
         write_docs(load_settings().home)
