@@ -40,6 +40,8 @@ def dbt_environment(home: Path) -> dict[str, str]:
         "FRESHET_HOME": str(home),
         "DBT_TARGET_PATH": str(target_path(home)),
         "DBT_LOG_PATH": str(home / "dbt" / "logs"),
+        # They test the SQL, not the data: the project's own tests run them, a build on a home need not.
+        "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
     }
 
 

@@ -1,6 +1,6 @@
--- No feature row may rest on an event that happened, or became known, after the row's event_timestamp; and none may miss
--- one that was known by then. Recounted from the interactions by another way than the marts take: running counts in the
--- order of knowledge, looked up as of each row.
+-- No feature row may rest on an event that happened, or became known, after the row's event_timestamp; and none may
+-- miss one that was known by then. Recounted from the interactions by another way than the marts take: running counts
+-- in the order of knowledge, looked up as of each row.
 with interactions as (
 
     select * from {{ ref("fct_interactions") }}

@@ -21,7 +21,7 @@ sessionized as (
         *,
         1 + sum(
             case
-                when occurred_at > {{ dbt.dateadd("minute", var("session_gap_minutes"), "previous_occurred_at") }} then 1
+                when occurred_at > {{ plus_minutes("previous_occurred_at", var("session_gap_minutes")) }} then 1
                 else 0
             end
         ) over (

@@ -15,7 +15,7 @@ described as (
     select *
     from items
     qualify row_number() over (
-        partition by item_id order by updated_at desc, received_at desc, source, source_file, source_line desc
+        partition by item_id order by updated_at desc, received_at desc, source asc, source_file asc, source_line desc
     ) = 1
 
 ),

@@ -15,7 +15,7 @@ declared as (
     select *
     from users
     qualify row_number() over (
-        partition by user_id order by received_at desc, source, source_file, source_line desc
+        partition by user_id order by received_at desc, source asc, source_file asc, source_line desc
     ) = 1
 
 ),

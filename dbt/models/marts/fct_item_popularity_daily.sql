@@ -12,23 +12,28 @@ daily_counts as (
         count(*) as n_interactions
     from interactions
     where not is_negative
-    group by 1, 2
+    group by item_id, known_date
 
 ),
 
--- A day's interactions enter all four counts at once and leave each when its window has passed them.
+steps as (
+
+    {{ window_steps() }}
+
+),
+
 changes as (
-    {% for days_later, in_1d, in_7d, in_30d, in_total in [(0, 1, 1, 1, 1), (1, -1, 0, 0, 0), (7, 0, -1, 0, 0), (30, 0, 0, -1, 0)] %}
-        select
-            item_id,
-            cast({{ dbt.dateadd("day", days_later, "known_date") }} as date) as popularity_date,
-            {{ in_1d }} * n_interactions as change_1d,
-            {{ in_7d }} * n_interactions as change_7d,
-            {{ in_30d }} * n_interactions as change_30d,
-            {{ in_total }} * n_interactions as change_total
-        from daily_counts
-        {{ "union all" if not loop.last }}
-    {% endfor %}
+
+    select
+        daily_counts.item_id,
+        {{ plus_days("daily_counts.known_date", "steps.n_days_later") }} as popularity_date,
+        daily_counts.n_interactions * steps.step_1d as change_1d,
+        daily_counts.n_interactions * steps.step_7d as change_7d,
+        daily_counts.n_interactions * steps.step_30d as change_30d,
+        daily_counts.n_interactions * steps.step_total as change_total
+    from daily_counts
+    cross join steps
+
 ),
 
 changes_per_day as (

@@ -26,15 +26,15 @@ records_per_user as (
 sequences as (
 
     select
-        user_id,
-        n_events,
-        {{ field_of_records("records", "event_id") }} as event_ids,
-        {{ field_of_records("records", "item_id") }} as item_ids,
-        {{ field_of_records("records", "event_type") }} as event_types,
-        {{ field_of_records("records", "event_value") }} as event_values,
-        {{ field_of_records("records", "occurred_at") }} as occurred_at,
-        {{ field_of_records("records", "received_at") }} as received_at,
-        {{ field_of_records("records", "session_number") }} as session_numbers
+        records_per_user.user_id,
+        records_per_user.n_events,
+        {{ field_of_records("records_per_user.records", "event_id") }} as event_ids,
+        {{ field_of_records("records_per_user.records", "item_id") }} as item_ids,
+        {{ field_of_records("records_per_user.records", "event_type") }} as event_types,
+        {{ field_of_records("records_per_user.records", "event_value") }} as event_values,
+        {{ field_of_records("records_per_user.records", "occurred_at") }} as occurred_at,
+        {{ field_of_records("records_per_user.records", "received_at") }} as received_at,
+        {{ field_of_records("records_per_user.records", "session_number") }} as session_numbers
     from records_per_user
 
 )

@@ -10,27 +10,33 @@ active_days as (
         user_id,
         {{ utc_date("known_at") }} as known_date,
         count(*) as n_interactions,
-        max(occurred_at) as last_interaction_at
+        -- Feast keeps moments in whole seconds; so does the mart, that online and offline agree.
+        max(date_trunc('second', occurred_at)) as last_interaction_at
     from interactions
-    group by 1, 2
+    group by user_id, known_date
 
 ),
 
--- A day's interactions enter all four counts at once and leave each when its window has passed them.
+steps as (
+
+    {{ window_steps() }}
+
+),
+
 changes as (
-    {% for days_later, in_1d, in_7d, in_30d, in_total in [(0, 1, 1, 1, 1), (1, -1, 0, 0, 0), (7, 0, -1, 0, 0), (30, 0, 0, -1, 0)] %}
-        select
-            user_id,
-            cast({{ dbt.dateadd("day", days_later, "known_date") }} as date) as activity_date,
-            {{ in_1d }} * n_interactions as change_1d,
-            {{ in_7d }} * n_interactions as change_7d,
-            {{ in_30d }} * n_interactions as change_30d,
-            {{ in_total }} * n_interactions as change_total,
-            {{ in_total }} as change_active_days,
-            last_interaction_at
-        from active_days
-        {{ "union all" if not loop.last }}
-    {% endfor %}
+
+    select
+        active_days.user_id,
+        {{ plus_days("active_days.known_date", "steps.n_days_later") }} as activity_date,
+        active_days.n_interactions * steps.step_1d as change_1d,
+        active_days.n_interactions * steps.step_7d as change_7d,
+        active_days.n_interactions * steps.step_30d as change_30d,
+        active_days.n_interactions * steps.step_total as change_total,
+        steps.step_total as change_active_days,
+        active_days.last_interaction_at
+    from active_days
+    cross join steps
+
 ),
 
 changes_per_day as (

@@ -18,8 +18,8 @@ active_days as (
 
 ),
 
--- Once as many later interactions are known as the state has places, an interaction is certainly out of it. Without this
--- bound, every day would be joined to the whole past, and a long history would cost its square.
+-- Once as many later interactions are known as the state has places, an interaction is certainly out of it. Without
+-- this bound, every day would be joined to the whole past, and a long history would cost its square.
 interactions_with_end as (
 
     select
