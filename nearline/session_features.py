@@ -4,6 +4,7 @@ The fold is commutative and idempotent: any order of arrival and any number of d
 also what the batch mart ``fct_user_recent_events_daily`` computes. That is why a crashed worker may simply start again.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -118,10 +119,15 @@ def to_feature_row(state: UserState) -> dict[str, Any]:
         "recent_event_ids": [event.event_id for event in state.recent],
         "recent_item_ids": [event.item_id for event in state.recent],
         "recent_event_types": [event.event_type for event in state.recent],
-        "recent_values": [event.value for event in state.recent],
+        "recent_values": [math.nan if event.value is None else event.value for event in state.recent],
         "recent_occurred_at": [event.occurred_at_us for event in state.recent],
         "seen_item_ids": sorted(state.seen),
     }
+
+
+def _is_missing(value: float | None) -> bool:
+    # The mart says null and Feast's lists of numbers, which hold no nulls, NaN.
+    return value is None or math.isnan(value)
 
 
 def from_feature_row(user_id: str, row: Mapping[str, Any]) -> UserState:
@@ -132,7 +138,10 @@ def from_feature_row(user_id: str, row: Mapping[str, Any]) -> UserState:
     events = zip(*(row[column] for column in columns), strict=True)
     return UserState(
         user_id=user_id,
-        recent=tuple(RecentEvent(*event) for event in events),
+        recent=tuple(
+            RecentEvent(event_id, item_id, event_type, None if _is_missing(value) else value, occurred_at_us)
+            for event_id, item_id, event_type, value, occurred_at_us in events
+        ),
         seen=frozenset(row["seen_item_ids"]),
         known_at=row["event_timestamp"],
     )

@@ -20,6 +20,8 @@ BATCH_SIZE: Final = 500
 POLL_SECONDS: Final = 0.05
 """How soon events that another process appended are noticed; our own process wakes the worker at once."""
 RETRY_SECONDS: Final = 0.5
+REWIND: Final = 1_000
+"""Events folded again at every start: a power cut may cost the store its last moments, but not the offset."""
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ class NearlineWorker:
         self._wake.set()
 
     def wait_until(self, sequence: int, timeout: float) -> bool:
-        """Wait until every event up to ``sequence`` is visible online; false when ``timeout`` seconds were not enough."""
+        """Wait until every event up to ``sequence`` is visible; false when ``timeout`` seconds were not enough."""
         if self._position >= sequence:
             return True
         self.wake()
@@ -79,7 +81,7 @@ class NearlineWorker:
         return WorkerStatus(self._position, lag, self._thread.is_alive(), self._is_standby, self._last_error)
 
     def run_once(self) -> int:
-        """One round; returns how many events it took from the log. Raises OnlineStoreError, having committed nothing."""
+        """One round; returns how many events it took. Raises OnlineStoreError, having committed nothing."""
         batch = self._log.read(self._position, BATCH_SIZE)
         if not batch:
             return 0
@@ -130,7 +132,7 @@ class NearlineWorker:
         if position > newest:
             logger.warning("the event log is younger than the worker's offset: replaying it from the start")
             position = 0
-        self._advance(position)
+        self._advance(max(0, position - REWIND))
 
     def _round(self) -> bool:
         """One round that survives a failing store: nothing is committed, and the same events come again."""
