@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import socket
 import sys
 
@@ -24,7 +25,7 @@ def register(app: typer.Typer) -> None:
 def serve() -> None:
     """Answer on FRESHET_API_HOST and FRESHET_API_PORT until Ctrl-C; starts even on an empty home."""
     settings = load_settings()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    _log_to_stderr()
     with contextlib.suppress(KeyboardInterrupt), listen(settings.api_host, settings.api_port) as listening:
         Console().print(f"Freshet answers on http://{settings.api_host}:{settings.api_port} (docs at /docs)")
         _run(settings, listening)
@@ -37,12 +38,29 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         Console(stderr=True).print(
-            f"[red]freshet:[/] cannot listen on {host}:{port} ({error.strerror}): stop what listens there, "
-            "or set another port with FRESHET_API_PORT=…",
+            f"[red]freshet:[/] cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}): "
+            "stop what listens there, or set another port with FRESHET_API_PORT=…",
             highlight=False,
             soft_wrap=True,
         )
         sys.exit(1)
+
+
+class _WithFields(logging.Formatter):
+    """The message, and the fields that came with it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
+        return super().format(record) + "".join(f" {name}={value}" for name, value in fields.items())
+
+
+_STANDARD_FIELDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"})
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_WithFields("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _run(settings: Settings, listening: socket.socket) -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +14,8 @@ from starlette.exceptions import HTTPException
 
 MAX_SHOWN = 120
 """Characters of a wrong value that an error repeats."""
+
+_FASTAPI_UNREADABLE_BODY = "There was an error parsing the body"
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +91,9 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> ProblemResponse:
     """The response for one problem."""
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, instance=path, errors=list(errors))
+    problem = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, instance=quote(path), errors=list(errors)
+    )
     return ProblemResponse(problem.model_dump(), status_code=status, headers=dict(headers) if headers else None)
 
 
@@ -113,6 +118,8 @@ def shown(value: object) -> str:
 def _sentence(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return "unknown field: leave it out, or check its spelling in /docs"
+    if error["type"] == "string_pattern_mismatch" and "\\s" in error["ctx"]["pattern"]:
+        return "an id is printable text without blanks"
     if error["type"] == "json_invalid":
         return f"malformed JSON: {error.get('ctx', {}).get('error', 'not JSON')}"
     return str(error["msg"]).removeprefix("Value error, ")
@@ -142,10 +149,11 @@ async def _on_http_exception(request: Request, error: Exception) -> ProblemRespo
     assert isinstance(error, HTTPException)
     path = request.url.path
     details = {
+        400: "the body cannot be read as JSON in UTF-8",
         404: f"there is nothing at {path}: /docs lists every path",
         405: f"{request.method} is not possible at {path}: /docs lists what is",
     }
-    is_plain = error.detail == HTTPStatus(error.status_code).phrase
+    is_plain = error.detail in (HTTPStatus(error.status_code).phrase, _FASTAPI_UNREADABLE_BODY)
     detail = details.get(error.status_code, error.detail) if is_plain else str(error.detail)
     return problem_response(path, error.status_code, detail, headers=error.headers)
 

@@ -1,0 +1,49 @@
+"""Build the application: lifespan, middleware, routes, errors. No logic."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TypedDict
+
+from fastapi import FastAPI
+
+from freshet.settings import Settings
+from serving.body_limit import BodyLimit
+from serving.metrics import MeasureRequests, Metrics
+from serving.problems import install_problem_handlers
+from serving.routes import events, front, health, recommendations
+from serving.runtime import Runtime
+
+_DESCRIPTION = """Post what users do, get what they are likely to want next.
+The next request knows what happened a moment ago.
+Errors are `application/problem+json` (RFC 9457) and say what to do."""
+
+
+class State(TypedDict):
+    """What the lifespan hands to every request."""
+
+    runtime: Runtime
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The API of one home. Importing and building open nothing; the lifespan does."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        runtime = Runtime(settings, metrics)
+        runtime.start()
+        try:
+            yield {"runtime": runtime}
+        finally:
+            runtime.stop()
+
+    app = FastAPI(title="Freshet", version=version("freshet"), description=_DESCRIPTION, lifespan=lifespan)
+    # The last one added sees the request first: everything is measured, refusals too.
+    app.add_middleware(BodyLimit)
+    app.add_middleware(MeasureRequests, metrics=metrics)
+    install_problem_handlers(app)
+    for part in (events, recommendations, health, front):
+        app.include_router(part.router)
+    app.include_router(front.lineage_router(settings.home / "dbt" / "target"))
+    return app

@@ -1,0 +1,67 @@
+"""What a route may ask for, as named types."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from serving.event_forms import CLOUD_EVENT, CLOUD_EVENT_BATCH
+from serving.event_gateway import EventGateway
+from serving.problems import ProblemError, unsupported_media_type
+from serving.profiles import Profiles
+from serving.recommender import Recommender
+from serving.runtime import Runtime
+from serving.similar import SimilarItemsFinder
+
+EVENT_MEDIA_TYPES = ("application/json", CLOUD_EVENT, CLOUD_EVENT_BATCH)
+
+
+def get_runtime(request: Request) -> Runtime:
+    """Everything that the lifespan opened."""
+    runtime: Runtime = request.state.runtime
+    return runtime
+
+
+RuntimeDep = Annotated[Runtime, Depends(get_runtime)]
+
+
+def get_recommender(runtime: RuntimeDep) -> Recommender:
+    """Ranks items for a user."""
+    return runtime.recommender
+
+
+def get_gateway(runtime: RuntimeDep) -> EventGateway:
+    """Takes events in."""
+    return runtime.gateway
+
+
+def get_similar(runtime: RuntimeDep) -> SimilarItemsFinder:
+    """Finds items beside an item."""
+    return runtime.similar
+
+
+def get_profiles(runtime: RuntimeDep) -> Profiles:
+    """Describes users."""
+    return runtime.profiles
+
+
+class EventBody:
+    """The bytes of a request that brings events, and what they were announced as."""
+
+    def __init__(self, content: bytes, media_type: str) -> None:
+        """Read by ``get_event_body``."""
+        self.content, self.media_type = content, media_type
+
+
+async def get_event_body(request: Request) -> EventBody:
+    """Read the body on the event loop; parsing it is left to a thread."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in EVENT_MEDIA_TYPES:
+        raise ProblemError(415, unsupported_media_type(request, CLOUD_EVENT, CLOUD_EVENT_BATCH))
+    return EventBody(await request.body(), media_type)
+
+
+RecommenderDep = Annotated[Recommender, Depends(get_recommender)]
+EventGatewayDep = Annotated[EventGateway, Depends(get_gateway)]
+SimilarDep = Annotated[SimilarItemsFinder, Depends(get_similar)]
+ProfilesDep = Annotated[Profiles, Depends(get_profiles)]
+EventBodyDep = Annotated[EventBody, Depends(get_event_body)]

@@ -1,0 +1,94 @@
+"""What serving reads from Feast: one packed row per request, and the popularity of all items in the background."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from freshet.feature_store import CATALOGUE_SERVICE, RECOMMENDER_SERVICE
+from nearline.feast_rows import EVENT_TIMESTAMP, response_rows
+from nearline.session_features import UserState, from_feature_row
+from nearline.user_states import STATE_COLUMNS, feature_service, online_store_errors
+from serving.schemas import Activity
+
+ACTIVITY_COLUMNS: Final = (
+    "n_interactions_1d",
+    "n_interactions_7d",
+    "n_interactions_30d",
+    "n_interactions_total",
+    "n_active_days",
+    "last_interaction_at",
+)
+POPULARITY_COLUMNS: Final = ("n_interactions_1d", "n_interactions_7d", "n_interactions_30d", "n_interactions_total")
+_ITEMS_PER_READ: Final = 200
+
+
+@dataclass(frozen=True)
+class UserFeatures:
+    """All that one request needs to know about its user."""
+
+    state: UserState
+    activity: Activity | None
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """Interactions per item within 1, 7, 30 days and ever, as last materialised."""
+
+    counts: dict[str, tuple[int, int, int, int]]
+    as_of: datetime | None
+
+
+class OnlineFeatures(Protocol):
+    """Where serving gets features; raises OnlineStoreError when it cannot."""
+
+    def user(self, user_id: str) -> UserFeatures:
+        """One user's features, empty for a user nobody has met."""
+        ...
+
+    def popularity(self, item_ids: Sequence[str]) -> Popularity:
+        """The items' popularity; items without any are left out."""
+        ...
+
+
+class FeastOnlineFeatures:
+    """Feast's online store through its feature services, shared by the API's threads."""
+
+    def __init__(self, store: Callable[[], Any]) -> None:
+        """``store`` gives a FeatureStore, or raises OnlineStoreError."""
+        self._store = store
+
+    def user(self, user_id: str) -> UserFeatures:
+        """One user's features, empty for a user nobody has met."""
+        response = self._read(RECOMMENDER_SERVICE, [{"user_id": user_id}])
+        state = from_feature_row(user_id, response_rows(response, STATE_COLUMNS)[0])
+        activity = response_rows(response, ACTIVITY_COLUMNS)[0]
+        return UserFeatures(state, _activity(activity))
+
+    def popularity(self, item_ids: Sequence[str]) -> Popularity:
+        """The items' popularity; items without any are left out."""
+        self._store()  # without it, even no items would be an answer
+        counts: dict[str, tuple[int, int, int, int]] = {}
+        moments: list[datetime] = []
+        for start in range(0, len(item_ids), _ITEMS_PER_READ):
+            chunk = item_ids[start : start + _ITEMS_PER_READ]
+            response = self._read(CATALOGUE_SERVICE, [{"item_id": item_id} for item_id in chunk])
+            for item_id, row in zip(chunk, response_rows(response, POPULARITY_COLUMNS), strict=True):
+                if row[EVENT_TIMESTAMP] is not None:
+                    one, seven, thirty, total = (int(row[column] or 0) for column in POPULARITY_COLUMNS)
+                    counts[item_id] = (one, seven, thirty, total)
+                    moments.append(row[EVENT_TIMESTAMP])
+            time.sleep(0.001)  # a large catalogue must not keep requests from the interpreter
+        return Popularity(counts, max(moments, default=None))
+
+    def _read(self, service: str, entity_rows: list[dict[str, str]]) -> Any:
+        store = self._store()
+        with online_store_errors():
+            return store.get_online_features(features=feature_service(store, service), entity_rows=entity_rows)
+
+
+def _activity(row: dict[str, Any]) -> Activity | None:
+    if row[EVENT_TIMESTAMP] is None:
+        return None
+    return Activity(**{column: row[column] for column in ACTIVITY_COLUMNS})

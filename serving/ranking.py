@@ -1,0 +1,100 @@
+"""The order of the list: the model's scores without what must not be shown, then popular items where it has no more."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import chain
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearline.session_features import UserState, to_us
+from serving.reasons import Explainer
+from serving.schemas import RecommendedItem, Source
+from serving.snapshot import ServedModel, Snapshot
+from training.history import History
+
+PROPENSITY: Final = 1.0
+"""The ranking is deterministic: what is shown is shown with certainty."""
+
+
+class _Line(NamedTuple):
+    item_id: str
+    score: float
+    source: Source
+    reason: str
+
+
+def rank(
+    snapshot: Snapshot, state: UserState, n: int, excluded: frozenset[str], now: datetime
+) -> list[RecommendedItem]:
+    """The list for one user. Nothing the user has met, turned down, asked to leave out, or cannot get is on it."""
+    hidden = excluded | state.seen
+    lines = chain(_by_model(snapshot, state, n, hidden, now), _popular(snapshot, hidden))
+    distinct: dict[str, _Line] = {}
+    for line in lines:
+        distinct.setdefault(line.item_id, line)
+        if len(distinct) == n:
+            break
+    return [_shown(snapshot, line, rank) for rank, line in enumerate(distinct.values(), start=1)]
+
+
+def history_of(state: UserState, model: ServedModel) -> History:
+    """The user's recent positive interactions with items the model knows, newest last."""
+    known = [
+        (model.item_index[event.item_id], event.occurred_at_us)
+        for event in state.recent
+        if not event.is_negative and event.item_id in model.item_index
+    ]
+    return History(
+        np.array([index for index, _ in known], dtype=np.int32), np.array([at for _, at in known], dtype=np.int64)
+    )
+
+
+def top_n(scores: NDArray[np.floating], n: int) -> NDArray[np.int64]:
+    """Indices of the n largest finite scores, largest first, ties by index."""
+    if n < len(scores):
+        threshold = np.partition(scores, len(scores) - n)[len(scores) - n]
+        candidates = np.flatnonzero(scores >= threshold)
+    else:
+        candidates = np.arange(len(scores))
+    candidates = candidates[np.isfinite(scores[candidates])]
+    best: NDArray[np.int64] = candidates[np.lexsort((candidates, -scores[candidates]))][:n]
+    return best
+
+
+def _by_model(snapshot: Snapshot, state: UserState, n: int, hidden: frozenset[str], now: datetime) -> Iterator[_Line]:
+    model = snapshot.model
+    if model is None:
+        return
+    history, now_us = history_of(state, model), to_us(now)
+    parts = model.recommender.parts(history, now_us, snapshot.popularity)
+    scores = np.sum(list(parts.values()), axis=0)
+    if snapshot.is_available is not None:
+        scores[~snapshot.is_available] = -np.inf
+    scores[[model.item_index[item_id] for item_id in hidden if item_id in model.item_index]] = -np.inf
+    explainer = Explainer(model, snapshot.catalogue, history, now_us, parts)
+    source: Source = "model" if len(history.item_indices) else "cold_start"
+    for index in top_n(scores, n):
+        item_id = str(model.recommender.item_ids[index])
+        yield _Line(item_id, float(scores[index]), source, explainer.reason(int(index)))
+
+
+def _popular(snapshot: Snapshot, hidden: frozenset[str]) -> Iterator[_Line]:
+    for item in snapshot.popular:
+        if item.item_id not in hidden:
+            yield _Line(item.item_id, item.score, "popular", item.reason)
+
+
+def _shown(snapshot: Snapshot, line: _Line, rank: int) -> RecommendedItem:
+    item = snapshot.catalogue.get(line.item_id)
+    return RecommendedItem(
+        item_id=line.item_id,
+        rank=rank,
+        score=round(line.score, 6),
+        source=line.source,
+        reason=line.reason,
+        propensity=PROPENSITY,
+        title=item.title,
+        categories=list(item.categories),
+    )

@@ -1,0 +1,87 @@
+"""A user's features and a snapshot → a list with reasons. Knows no HTTP; a test or a benchmark calls it directly."""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from uuid6 import uuid7
+
+from ingestion.event_log import EventLog
+from nearline.session_features import UserState
+from nearline.user_states import OnlineStoreError
+from serving.impressions import ImpressionLogger
+from serving.metrics import Metrics
+from serving.online_features import OnlineFeatures
+from serving.ranking import rank
+from serving.schemas import Recommendations
+from serving.snapshot import CurrentSnapshot, Snapshot
+
+FRESHNESS_WAIT_SECONDS = 1.0
+"""How long an answer waits for the events that its caller wants reflected; usually it is milliseconds."""
+
+
+class UnknownTokenError(ValueError):
+    """A freshness token that this log never gave out."""
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """Reads the user's features, ranks with the current snapshot, and logs what it showed."""
+
+    features: OnlineFeatures
+    current: CurrentSnapshot
+    impressions: ImpressionLogger
+    metrics: Metrics
+    log: EventLog
+    wait_until: Callable[[int, float], bool]
+    registry_fault: Callable[[], str | None]
+
+    def recommend(
+        self, user_id: str, n: int, exclude_item_ids: Collection[str] = (), min_freshness_token: str | None = None
+    ) -> Recommendations:
+        """The n items this user is most likely to want next. Raises UnknownTokenError."""
+        started = time.perf_counter()
+        stale = self._wait_for(min_freshness_token)
+        state, store_missing = self.state_of(user_id)
+        snapshot = self.current.snapshot
+        now = datetime.now(UTC)
+        answer = Recommendations(
+            recommendation_id=str(uuid7()),
+            user_id=user_id,
+            items=rank(snapshot, state, n, frozenset(exclude_item_ids), now),
+            model=snapshot.model.ref if snapshot.model else None,
+            features_as_of=state.known_at,
+            degraded=self._note_degraded(stale | store_missing | self._missing(snapshot)),
+            took_ms=round((time.perf_counter() - started) * 1_000, 3),
+        )
+        self.impressions.record(answer, now)
+        return answer
+
+    def _wait_for(self, token: str | None) -> set[str]:
+        if token is None or self.wait_until(int(token), 0):
+            return set()
+        newest = self.log.last_sequence()
+        if int(token) > newest:
+            raise UnknownTokenError(f"min_freshness_token {token!r} was never given out: the newest is {newest}")
+        return set() if self.wait_until(int(token), FRESHNESS_WAIT_SECONDS) else {"freshness"}
+
+    def state_of(self, user_id: str) -> tuple[UserState, set[str]]:
+        """The user's state, empty when the online store cannot be read; and then what is missing."""
+        try:
+            return self.features.user(user_id).state, set()
+        except OnlineStoreError:
+            return UserState(user_id), {"online_store"}
+
+    def _missing(self, snapshot: Snapshot) -> set[str]:
+        missing = set(snapshot.missing)
+        if snapshot.model is None:
+            missing.add("model")
+        if self.registry_fault() is not None:
+            missing.add("registry")
+        return missing
+
+    def _note_degraded(self, missing: set[str]) -> list[str]:
+        for part in missing:
+            self.metrics.fallbacks.labels(part).inc()
+        return sorted(missing)

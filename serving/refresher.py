@@ -1,0 +1,96 @@
+"""Keeps catalogue and popularity fresh in the background, so that a request reads neither."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from typing import Final
+
+from freshet.contract import INTERACTION_TYPES, NEGATIVE_TYPES
+from ingestion.event_log import EventLog
+from nearline.user_states import OnlineStoreError
+from serving.catalogue import CatalogueFile
+from serving.metrics import Metrics
+from serving.online_features import OnlineFeatures, Popularity
+from serving.snapshot import NO_POPULARITY, CurrentSnapshot
+
+REFRESH_SECONDS: Final = 10.0
+_RETRY_SECONDS: Final = 1.0
+_MAX_SHARE: Final = 0.02
+"""Of one core that refreshing may take: a large catalogue is refreshed less often."""
+_LOG_EVENTS_PER_REFRESH: Final = 5_000
+
+logger = logging.getLogger(__name__)
+
+
+class CatalogueRefresher:
+    """Reads the exported catalogue and Feast's popularity in one thread, and puts them into the snapshot."""
+
+    def __init__(
+        self,
+        file: CatalogueFile,
+        features: OnlineFeatures,
+        log: EventLog,
+        current: CurrentSnapshot,
+        metrics: Metrics,
+    ) -> None:
+        """All parts are the caller's."""
+        self._file, self._features, self._current, self._metrics = file, features, current, metrics
+        self._popularity = NO_POPULARITY
+        self._log_counts = LogCounts(log)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="catalogue-refresher", daemon=True)
+        self.fault: str | None = "popularity has not been read yet"
+
+    def start(self) -> None:
+        """Begin to refresh."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the refresh at hand."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def refresh(self) -> None:
+        """One look at everything; what cannot be read keeps its last value and is named as missing."""
+        catalogue = self._file.read()
+        self._current.set_catalogue(catalogue, self._popularity, self._missing())
+        try:
+            self._popularity = self._features.popularity(self._current.known_item_ids())
+            self.fault = None
+        except OnlineStoreError as error:
+            self.fault = str(error)
+        if not self._popularity.counts:
+            self._popularity = self._log_counts.read()
+        self._current.set_catalogue(catalogue, self._popularity, self._missing())
+        self._metrics.items.set(len(self._current.snapshot.catalogue.items))
+
+    def _missing(self) -> frozenset[str]:
+        return frozenset({"popularity"}) if self.fault else frozenset()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            started = time.thread_time()
+            self.refresh()
+            spent = time.thread_time() - started
+            pause = _RETRY_SECONDS if self.fault else max(REFRESH_SECONDS, spent / _MAX_SHARE)
+            self._stopping.wait(pause)
+
+
+class LogCounts:
+    """Counts items in the live log: the popularity of a world that has no batch yet."""
+
+    def __init__(self, log: EventLog) -> None:
+        """Nothing is read until it is needed."""
+        self._log = log
+        self._position = 0
+        self._counts: Counter[str] = Counter()
+
+    def read(self) -> Popularity:
+        """Everything counted so far; a long log is read over several calls."""
+        for sequence, event in self._log.read(self._position, _LOG_EVENTS_PER_REFRESH):
+            self._position = sequence
+            if event.item_id and event.event_type in INTERACTION_TYPES - NEGATIVE_TYPES:
+                self._counts[event.item_id] += 1
+        return Popularity({item_id: (0, 0, 0, count) for item_id, count in self._counts.items()}, None)

@@ -1,0 +1,66 @@
+"""Lists for users, items beside items, and what is known about a user."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Query
+
+from freshet.contract import Identifier
+from serving.dependencies import ProfilesDep, RecommenderDep, SimilarDep
+from serving.examples import PROFILE, RECOMMENDATION_REQUESTS, RECOMMENDATIONS, SIMILAR_ITEMS, answered_with
+from serving.problems import PROBLEM_RESPONSES, ProblemError
+from serving.recommender import Recommender, UnknownTokenError
+from serving.schemas import (
+    Profile,
+    RecommendationQuery,
+    RecommendationRequest,
+    Recommendations,
+    SimilarItems,
+    SimilarQuery,
+)
+from serving.similar import NoModelError, UnknownItemError
+
+router = APIRouter(prefix="/v1", tags=["recommendations"], responses=PROBLEM_RESPONSES)
+
+UserId = Annotated[Identifier, Path(description="As in the events", examples=["42"])]
+ItemId = Annotated[Identifier, Path(description="As in the events", examples=["318"])]
+RequestBody = Annotated[RecommendationRequest, Body(openapi_examples=RECOMMENDATION_REQUESTS)]
+
+
+@router.post("/recommendations", responses=answered_with(RECOMMENDATIONS))
+def recommend(request: RequestBody, recommender: RecommenderDep) -> Recommendations:
+    """The items this user is most likely to want next; a user nobody has met gets a cold start."""
+    return _recommend(recommender, request.user_id, request)
+
+
+@router.get("/users/{user_id}/recommendations", responses=answered_with(RECOMMENDATIONS))
+def recommend_to_user(
+    user_id: UserId, query: Annotated[RecommendationQuery, Query()], recommender: RecommenderDep
+) -> Recommendations:
+    """The short form of POST /v1/recommendations."""
+    return _recommend(recommender, user_id, query)
+
+
+def _recommend(
+    recommender: Recommender, user_id: str, wanted: RecommendationRequest | RecommendationQuery
+) -> Recommendations:
+    try:
+        return recommender.recommend(user_id, wanted.n, wanted.exclude_item_ids, wanted.min_freshness_token)
+    except UnknownTokenError as error:
+        raise ProblemError(422, str(error)) from None
+
+
+@router.get("/items/{item_id}/similar", responses=answered_with(SIMILAR_ITEMS))
+def similar_items(item_id: ItemId, query: Annotated[SimilarQuery, Query()], finder: SimilarDep) -> SimilarItems:
+    """Items that go with this one, for everybody alike."""
+    try:
+        return finder.similar(item_id, query.n)
+    except UnknownItemError as error:
+        raise ProblemError(404, f"{error}: check the id, or wait for the next training") from None
+    except NoModelError as error:
+        raise ProblemError(503, str(error), headers={"retry-after": "5"}) from None
+
+
+@router.get("/users/{user_id}/profile", responses=answered_with(PROFILE))
+def profile(user_id: UserId, profiles: ProfilesDep) -> Profile:
+    """What the platform believes about this user, and from which events."""
+    return profiles.profile(user_id)

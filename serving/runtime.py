@@ -1,0 +1,137 @@
+"""Everything long-lived behind the API: opened once in the lifespan, closed in the opposite order."""
+
+import logging
+import threading
+from typing import Final
+
+from freshet.settings import Settings
+from ingestion.event_log import SqliteEventLog
+from nearline.feast_handle import FeastHandle
+from nearline.offsets import SqliteOffsets, WorkerLock
+from nearline.user_states import FeastUserStates, OnlineStoreError
+from nearline.worker import NearlineWorker
+from serving.catalogue import CatalogueFile
+from serving.champion import ChampionWatcher
+from serving.event_gateway import EventGateway
+from serving.impressions import ImpressionLogger
+from serving.metrics import Metrics
+from serving.online_features import FeastOnlineFeatures
+from serving.profiles import Profiles
+from serving.recommender import Recommender
+from serving.refresher import CatalogueRefresher
+from serving.rejects import SqliteRejects
+from serving.schemas import Readiness
+from serving.similar import SimilarItemsFinder
+from serving.snapshot import CurrentSnapshot
+
+_REOPEN_SECONDS: Final = 2.0
+_LARGE_LAG: Final = 10_000
+"""Events waiting for the worker beyond which answers are no longer fresh."""
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime:
+    """The parts of one application and how they hang together."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Opens the files that must be there; everything slow happens in threads after ``start``."""
+        self.metrics = metrics
+        self.current = CurrentSnapshot()
+        self._log = SqliteEventLog(settings.log_path)
+        self._rejects = SqliteRejects(settings.log_path.with_name("rejects.db"))
+        self._offsets = SqliteOffsets(settings.log_path.with_name("offsets.db"))
+        self._lock = WorkerLock(settings.log_path.with_name("nearline.lock"))
+        self._store = FeastHandle(settings.home)
+        self.worker = NearlineWorker(self._log, FeastUserStates(self._store.get), self._offsets, self._lock)
+        self._features = FeastOnlineFeatures(self._store.get)
+        self._watcher = ChampionWatcher(
+            settings.tracking_uri, settings.models_dir, settings.champion_poll_seconds, self.current, metrics
+        )
+        catalogue = CatalogueFile(settings.features_dir / "dim_items.parquet")
+        self._refresher = CatalogueRefresher(catalogue, self._features, self._log, self.current, metrics)
+        self._impressions = ImpressionLogger(self._log, metrics)
+        self._stopping = threading.Event()
+        self._opener = threading.Thread(target=self._open_stores, name="feast-opener", daemon=True)
+        self._store_fault: str | None = "Feast is being opened"
+        self.gateway = EventGateway(self._log, self._rejects, metrics, self.worker.wake)
+        self.recommender = Recommender(
+            self._features,
+            self.current,
+            self._impressions,
+            metrics,
+            self._log,
+            self._wait_until,
+            lambda: self._watcher.registry_fault,
+        )
+        self.profiles = Profiles(self._features, self.current)
+        self.similar = SimilarItemsFinder(self.current)
+
+    def start(self) -> None:
+        """Start every thread; the API answers at once, degraded until they have done their first round."""
+        for part in (self._impressions, self.worker, self._watcher, self._refresher, self._opener):
+            part.start()
+
+    def stop(self) -> None:
+        """Finish what was acknowledged, then close."""
+        self._stopping.set()
+        self._impressions.stop()
+        self._refresher.stop()
+        self._watcher.stop()
+        self.worker.stop()
+        for part in (self._offsets, self._rejects, self._log):
+            part.close()
+
+    def readiness(self) -> Readiness:
+        """What keeps full answers from being given, and what is merely not as it should be."""
+        worker = self.worker.status()
+        snapshot = self.current.snapshot
+        reasons = {
+            "online store": self._store_fault,
+            "model": self._watcher.model_fault if snapshot.model is None else None,
+            "nearline worker": _worker_fault(worker.is_running, worker.lag, worker.last_error),
+        }
+        warnings = {
+            "model": self._watcher.model_fault if snapshot.model else None,
+            "registry": self._watcher.registry_fault,
+            "champion watcher": None if self._watcher.is_running else "its thread has ended: restart this process",
+            "popularity": self._refresher.fault,
+        }
+        return Readiness(
+            ready=not any(reasons.values()),
+            reasons=[f"{part}: {fault}" for part, fault in reasons.items() if fault],
+            warnings=[f"{part}: {fault}" for part, fault in warnings.items() if fault],
+            model=snapshot.model.ref if snapshot.model else None,
+            nearline_position=worker.position,
+            nearline_lag=worker.lag,
+        )
+
+    def measure(self) -> None:
+        """Bring the gauges up to date, just before they are read."""
+        worker = self.worker.status()
+        self.metrics.worker_lag.set(worker.lag)
+        self.metrics.worker_running.set(worker.is_running)
+
+    def _wait_until(self, sequence: int, timeout: float) -> bool:
+        return self._store.is_open and self.worker.wait_until(sequence, timeout)
+
+    def _open_stores(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._store.open()
+            except OnlineStoreError as error:
+                self._store_fault = str(error)
+                self._stopping.wait(_REOPEN_SECONDS)
+            else:
+                self._store_fault = None
+                self.worker.wake()
+                logger.info("online store open")
+                return
+
+
+def _worker_fault(is_running: bool, lag: int, last_error: str | None) -> str | None:
+    if not is_running:
+        return "its thread has ended: restart this process; no event is lost"
+    if last_error is not None:
+        return last_error
+    return f"{lag:,} events wait to be folded" if lag > _LARGE_LAG else None

@@ -1,0 +1,127 @@
+"""The model, the catalogue and the popularity that answers are made from: one immutable object, replaced as a whole.
+
+A request takes the snapshot once and uses it to its end, so an answer never mixes two models or two catalogues.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.catalogue import Catalogue
+from serving.online_features import Popularity
+from serving.schemas import ModelRef
+
+if TYPE_CHECKING:
+    from training.llm_recommender import LLMRecommender
+
+NO_POPULARITY: Final = Popularity({}, None)
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """One registered version, loaded and warmed up."""
+
+    ref: ModelRef
+    recommender: "LLMRecommender"
+    item_index: dict[str, int]
+    catalogue: Catalogue  # as it was when the model was trained
+
+
+@dataclass(frozen=True)
+class PopularItem:
+    """One line of the list for everybody."""
+
+    item_id: str
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that one answer needs besides the user."""
+
+    model: ServedModel | None = None
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    popularity: NDArray[np.float32] | None = None  # (V, 4) in the model's order; None: use the model's own
+    is_available: NDArray[np.bool_] | None = None  # (V,)
+    popular: tuple[PopularItem, ...] = ()
+    missing: frozenset[str] = frozenset()
+
+
+class CurrentSnapshot:
+    """Holds the snapshot; the champion's watcher and the catalogue's refresher each replace their part."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._building = threading.Lock()
+        self._model: ServedModel | None = None
+        self._catalogue: Catalogue | None = None
+        self._popularity = NO_POPULARITY
+        self._missing: frozenset[str] = frozenset()
+        self.snapshot = Snapshot()
+
+    def set_model(self, model: ServedModel) -> None:
+        """From the next request on, this model answers."""
+        with self._building:
+            self._model = model
+            self._rebuild()
+
+    def set_catalogue(self, catalogue: Catalogue | None, popularity: Popularity, missing: frozenset[str]) -> None:
+        """From the next request on, these items and counts are used; ``missing`` names what could not be read."""
+        with self._building:
+            self._catalogue, self._popularity, self._missing = catalogue, popularity, missing
+            self._rebuild()
+
+    def known_item_ids(self) -> list[str]:
+        """Every item of the catalogue and of the model."""
+        snapshot = self.snapshot
+        of_model = snapshot.model.item_index if snapshot.model else {}
+        return list(dict.fromkeys([*snapshot.catalogue.items, *of_model]))
+
+    def _rebuild(self) -> None:
+        now = datetime.now(UTC)
+        model = self._model
+        catalogue = self._catalogue or (model.catalogue if model else Catalogue())
+        self.snapshot = Snapshot(
+            model=model,
+            catalogue=catalogue,
+            popularity=_aligned(self._popularity, model) if model else None,
+            is_available=catalogue.availability(model.item_index, now) if model else None,
+            popular=rank_by_popularity(catalogue, self._popularity, now),
+            missing=self._missing,
+        )
+
+
+def _aligned(popularity: Popularity, model: ServedModel) -> NDArray[np.float32] | None:
+    """(V, 4) counts in the model's order, or None when nothing happened lately and the model knows better."""
+    counts = np.zeros((len(model.item_index), 4), dtype=np.float32)
+    for item_id, row in popularity.counts.items():
+        index = model.item_index.get(item_id)
+        if index is not None:
+            counts[index] = row
+    return counts if counts[:, :3].any() else None
+
+
+def rank_by_popularity(catalogue: Catalogue, popularity: Popularity, now: datetime) -> tuple[PopularItem, ...]:
+    """The list for everybody, most popular first: this week before this month before ever."""
+    item_ids = dict.fromkeys([*catalogue.items, *popularity.counts])
+    lines = [
+        _popular_item(item_id, popularity.counts.get(item_id, (0, 0, 0, 0)))
+        for item_id in item_ids
+        if catalogue.get(item_id).can_be_shown(now)
+    ]
+    return tuple(sorted(lines, key=lambda line: (-line.score, line.item_id)))
+
+
+def _popular_item(item_id: str, counts: tuple[int, int, int, int]) -> PopularItem:
+    _, seven, thirty, total = counts
+    score = seven + thirty / 10 + total / 1_000
+    for count, span in ((seven, "in the last 7 days"), (thirty, "in the last 30 days"), (total, "so far")):
+        if count:
+            times = "once" if count == 1 else f"{count:,} times"
+            return PopularItem(item_id, score, f"Popular: people chose it {times} {span}.")
+    return PopularItem(item_id, score, "New here: nobody has chosen it yet.")
