@@ -96,7 +96,9 @@ class ChampionWatcher:
     def _fetch_and_load(self, found: registry.ModelVersion) -> None:
         try:
             folder = registry.download(found, self._models_dir)
-        except (BundleError, *registry_errors()) as error:
+        except BundleError as error:
+            self._refuse(found.version, error)
+        except registry_errors() as error:
             self._refuse(found.version, error)
         else:
             self._load(found.version, folder)
