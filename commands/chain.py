@@ -141,4 +141,6 @@ class _LinePrinter:
             line = f"{dag.dag_id}: {dag.state} {_done(dag)} {', '.join(_busy(dag))}".rstrip()
             if dag.state != "waiting" and self._last.get(dag.dag_id) != line:
                 self._last[dag.dag_id] = line
-                self._console.print(f"[{time.monotonic() - self._began:5.0f} s] {line}", markup=False, highlight=False)
+                self._console.print(
+                    f"[{time.monotonic() - self._began:5.0f} s] {line}", markup=False, highlight=False, soft_wrap=True
+                )

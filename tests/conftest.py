@@ -1,0 +1,57 @@
+"""What all tests share: an environment of their own, and an order in which the long ones begin first."""
+
+import os
+import socket
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, and each file's tests on one worker, so that its world is built once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_environment():
+    """Nothing is reported to anybody, and threads that wait do not spin."""
+    quiet = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in quiet.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def free_ports():
+    """A function that names n ports on loopback which nobody listens on."""
+
+    def choose(n: int) -> list[int]:
+        probes = [socket.socket() for _ in range(n)]
+        try:
+            for probe in probes:
+                probe.bind(("127.0.0.1", 0))
+            return [probe.getsockname()[1] for probe in probes]
+        finally:
+            for probe in probes:
+                probe.close()
+
+    return choose
+
+
+@pytest.fixture(scope="session")
+def outside_environment():
+    """The environment of the person who runs the tests, without settings of Freshet but for the datasets' place."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("FRESHET_") or name == "FRESHET_DATASETS_DIR"
+    }

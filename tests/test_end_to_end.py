@@ -1,0 +1,253 @@
+"""The product in one page: `make run` brings a world from raw events to an endpoint that reacts to a click."""
+
+import csv
+import os
+import re
+import subprocess
+import time
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import psutil
+import pytest
+
+from freshet.settings import PROJECT_ROOT, Settings
+
+pytestmark = pytest.mark.slow
+
+MINUTES = 15
+"""How long a run may take before something hangs; how long it does take is printed, not asserted."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A home after `make run ONCE=1`."""
+
+    dataset: str
+    settings: Settings
+    environment: dict[str, str]
+    output: str
+
+    def query(self, sql: str) -> list[tuple]:
+        """Rows of a query in which FEATURES and LAKE stand for the home's folders."""
+        paths = {"FEATURES": self.settings.features_dir, "LAKE": self.settings.lake_dir}
+        for name, path in paths.items():
+            sql = sql.replace(name, str(path))
+        return duckdb.sql(sql).fetchall()
+
+
+def movielens_folder(environment):
+    """The original folder, where this machine has it."""
+    root = Path(environment.get("FRESHET_DATASETS_DIR", PROJECT_ROOT / "datasets"))
+    folders = [root / name for name in ("movielens-latest-small", "ml-latest-small")]
+    return next((folder for folder in folders if (folder / "ratings.csv").exists()), None)
+
+
+def make_run(environment, *arguments):
+    command = ["make", "run", "ONCE=1", *arguments]
+    return subprocess.run(
+        command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=MINUTES * 60
+    )
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("movielens-small", marks=pytest.mark.xdist_group("movielens")),
+        pytest.param("demo", marks=pytest.mark.xdist_group("demo")),
+    ],
+)
+def world(request, tmp_path_factory, free_ports, outside_environment):
+    if request.param == "movielens-small" and movielens_folder(outside_environment) is None:
+        message = "SKIPPED: no MovieLens under FRESHET_DATASETS_DIR, so the chain was NOT tested on real data"
+        warnings.warn(message, stacklevel=1)
+        pytest.skip(message)
+    home = tmp_path_factory.mktemp(request.param)
+    api, mlflow, airflow = free_ports(3)
+    environment = {
+        **outside_environment,
+        "FRESHET_HOME": str(home),
+        "FRESHET_API_PORT": str(api),
+        "FRESHET_MLFLOW_PORT": str(mlflow),
+        "FRESHET_AIRFLOW_PORT": str(airflow),
+    }
+    finished = make_run(environment, f"DATASET={request.param}")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    settings = Settings(home=home, dataset=request.param, api_port=api, mlflow_port=mlflow, airflow_port=airflow)
+    return World(request.param, settings, environment, finished.stdout)
+
+
+@pytest.fixture(scope="module")
+def champion(world):
+    from training.registry import champion
+
+    return champion(world.settings.tracking_uri)
+
+
+@pytest.fixture(scope="module")
+def api(world):
+    from fastapi.testclient import TestClient
+
+    from serving.app import create_app
+
+    with TestClient(create_app(world.settings)) as client:
+        end = time.monotonic() + 120
+        while client.get("/readyz").status_code != 200:
+            assert time.monotonic() < end, client.get("/readyz").text
+            time.sleep(0.2)
+        yield client
+
+
+def test_the_run_shows_a_reaction_to_a_click_and_opens_the_windows(world):
+    assert re.search(r"from the click to the list that knows of it: \d+ ms", world.output)
+    assert "Where the time went" in world.output
+    assert "peak memory of all processes" in world.output
+    for port in (world.settings.airflow_port, world.settings.mlflow_port, world.settings.api_port):
+        assert f"http://127.0.0.1:{port}" in world.output
+    assert re.search(r"login admin / \w+", world.output)
+
+
+def test_every_process_that_was_started_is_gone(world):
+    assert not (world.settings.home / "run.json").exists()
+    mine = str(world.settings.home)
+    left = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("FRESHET_HOME") == mine and process.pid != os.getpid():
+                left.append(process.cmdline())
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    assert left == []
+
+
+def test_counts_add_up_from_raw_rows_to_marts(world):
+    counts = world.query("select * from 'FEATURES/fct_ingestion_counts.parquet'")
+    assert counts
+    unequal = world.query(
+        "select * from 'FEATURES/fct_ingestion_counts.parquet' where n_landed <> n_accepted + n_duplicate + n_rejected"
+    )
+    assert unequal == []
+    accepted = world.query(
+        "select sum(n_accepted) from 'FEATURES/fct_ingestion_counts.parquet' where record_type = 'event'"
+    )
+    in_lake = world.query("select count(*) from 'LAKE/events/*/*.parquet'")
+    assert accepted == in_lake
+    interactions = world.query("select count(*) from 'FEATURES/fct_interactions.parquet'")
+    in_sequences = world.query("select sum(n_events) from 'FEATURES/fct_training_sequences.parquet'")
+    assert interactions == in_sequences
+
+
+def test_every_original_rating_and_tag_is_accounted_for(world):
+    if world.dataset != "movielens-small":
+        pytest.skip("only the original files can be counted independently")
+    folder = movielens_folder(world.environment)
+    rows = {}
+    for name in ("ratings", "tags", "movies"):
+        with (folder / f"{name}.csv").open(newline="") as file:
+            rows[name] = sum(1 for _ in csv.reader(file)) - 1
+    landed = dict(
+        world.query("select record_type, sum(n_landed) from 'FEATURES/fct_ingestion_counts.parquet' group by 1")
+    )
+    assert landed["event"] == rows["ratings"] + rows["tags"]
+    assert landed["item"] == rows["movies"]
+    assert world.query("select count(*) from 'FEATURES/fct_interactions.parquet'") == [(rows["ratings"],)]
+
+
+def test_the_champion_beats_popularity_and_does_not_fall_below_ease(world, champion):
+    from training.comparison import PerUser, lift
+    from training.promotion import PER_USER, RECOMMENDER_NAME
+    from training.tracking import read_table_artifact
+
+    table = read_table_artifact(world.settings.tracking_uri, champion.run_id, PER_USER)
+    results = PerUser.from_table(table)
+    trivial = [model for model in results.models if model.startswith("popularity")]
+    assert len(trivial) == 2
+    for model in trivial:
+        assert lift(results.pair(RECOMMENDER_NAME, results, model)).low > 0
+    ease = next(model for model in results.models if model.startswith("ease"))
+    assert lift(results.pair(RECOMMENDER_NAME, results, ease)).mean >= 0
+
+
+def test_the_lineage_of_the_champion_is_written_on_its_run(world, champion):
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=world.settings.tracking_uri, registry_uri=world.settings.tracking_uri)
+    run = client.get_run(champion.run_id)
+    assert run.inputs.dataset_inputs or any("data" in tag for tag in run.data.tags)
+    assert champion.description
+    assert champion.tags["verdict"] == "champion"
+
+
+def test_the_api_answers_what_the_model_itself_would(world, champion, api):
+    from freshet.feature_store import open_store
+    from nearline.user_states import FeastUserStates
+    from serving.online_features import FeastOnlineFeatures
+    from training.bundle import load_bundle
+    from training.history import History
+    from training.registry import download
+
+    recommender = load_bundle(download(champion, world.settings.models_dir)).recommender
+    store = open_store(world.settings.home)
+    index_of = {item_id: index for index, item_id in enumerate(recommender.item_ids)}
+    counts = FeastOnlineFeatures(lambda: store).popularity(list(index_of)).counts
+    popularity = np.array([counts.get(item_id, (0, 0, 0, 0)) for item_id in recommender.item_ids], dtype=np.float32)
+    users = world.query(
+        "select user_id from 'FEATURES/fct_training_sequences.parquet' where n_events > 5 order by user_id limit 5"
+    )
+    for (user_id,) in users:
+        state = FeastUserStates(lambda: store).load([user_id])[user_id]
+        known = [event for event in state.recent if not event.is_negative and event.item_id in index_of]
+        history = History(
+            np.array([index_of[event.item_id] for event in known], dtype=np.int32),
+            np.array([event.occurred_at_us for event in known], dtype=np.int64),
+        )
+        now = int(datetime.now(UTC).timestamp() * 1e6)
+        scores = recommender.score(history, now, popularity)
+        scores[[index_of[item_id] for item_id in state.seen if item_id in index_of]] = -np.inf
+        expected = [recommender.item_ids[index] for index in np.argsort(-scores, kind="stable")[:10]]
+        answer = api.get(f"/v1/users/{user_id}/recommendations", params={"n": 10}).json()
+        assert [item["item_id"] for item in answer["items"]] == expected
+        assert answer["model"]["version"] == str(champion.version)
+        assert answer["degraded"] == []
+
+
+def test_after_a_click_the_list_differs_the_item_is_gone_and_its_neighbours_rise(world, api):
+    (user_id,) = world.query(
+        "select user_id from 'FEATURES/fct_training_sequences.parquet' order by abs(n_events - 25), user_id limit 1"
+    )[0]
+    before = api.post("/v1/recommendations", json={"user_id": user_id, "n": 100}).json()
+    clicked = before["items"][0]["item_id"]
+    near = [item["item_id"] for item in api.get(f"/v1/items/{clicked}/similar", params={"n": 10}).json()["items"]]
+    click = {"event_type": "click", "user_id": user_id, "item_id": clicked}
+    token = api.post("/v1/events", json=click).json()["freshness_token"]
+    after = api.post("/v1/recommendations", json={"user_id": user_id, "n": 100, "min_freshness_token": token}).json()
+    old = {item["item_id"]: item["rank"] for item in before["items"]}
+    new = {item["item_id"]: item["rank"] for item in after["items"]}
+    assert list(old) != list(new)
+    assert clicked not in new
+    moved = [old.get(item, 101) - new.get(item, 101) for item in near if item in old or item in new]
+    assert sum(moved) > 0
+
+
+def test_a_second_run_finds_everything_done(world):
+    if world.dataset != "demo":
+        pytest.skip("one world is enough")
+    again = make_run(world.environment, "DATASET=demo")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "the chain is done already" in again.stdout
+    assert re.search(r"from the click to the list that knows of it: \d+ ms", again.stdout)
+
+
+def test_another_dataset_in_the_same_home_is_refused_in_one_sentence(world):
+    if world.dataset != "demo":
+        pytest.skip("one world is enough")
+    command = [str(PROJECT_ROOT / ".venv/bin/freshet"), "ingest", "movielens-small"]
+    refused = subprocess.run(
+        command, cwd=PROJECT_ROOT, env=world.environment, capture_output=True, text=True, timeout=120
+    )
+    assert refused.returncode == 1
+    assert "FRESHET_HOME" in refused.stderr
