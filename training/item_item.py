@@ -1,0 +1,170 @@
+"""The item-item head: which items speak for which, in closed form, from behaviour *and* from text.
+
+EASE (Steck 2019) regresses every item on all others. Here the rows of that regression are not only users but also their
+sessions or windows (long histories blur co-occurrence) and the whitened language-model vectors of all items (so items that
+nobody has met have weights too). The inverse is taken in place in float32, one V×V matrix in all; rows are then cut to
+their strongest neighbours.
+
+Sizes: up to ``max_items`` the matrix is dense (10 s and 400 MB at 10k items). In a larger catalogue the most met
+``max_items`` take part and the others have no weights here: the text, sequence, transition and trend heads rank them.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+from scipy.sparse import csr_matrix
+
+from training.dataset import Events
+from training.neighbours import Neighbours, strongest_of_rows
+
+logger = logging.getLogger(__name__)
+
+RowKind = Literal["none", "sessions", "windows"]
+_BLOCK = 1_024
+
+
+@dataclass(frozen=True)
+class ItemItemConfig:
+    """What the grid on validation chooses from."""
+
+    ridge: float = 300.0
+    """λ: how strongly weights shrink towards 0."""
+    text_weight: float = 300.0
+    """α: how much one dimension of text counts beside one user; 0 leaves text out."""
+    extra_rows: RowKind = "windows"
+    """Rows beside the users' whole histories."""
+    window: int = 20
+    """Items per window; windows overlap by half."""
+    neighbours: int = 200
+    """Weights kept per item; fewer cost quality, more cost time at serving."""
+    max_items: int = 12_000
+    """Largest dense problem."""
+
+
+def user_rows(events: Events, n_items: int) -> csr_matrix:
+    """(U, V) 1 where a user met an item."""
+    return _binary_rows(events.user, events.item, n_items)
+
+
+def session_rows(events: Events, n_items: int) -> csr_matrix:
+    """(S, V) 1 where a session met an item; a session with one item says nothing about pairs, and is left out."""
+    key = events.user.astype(np.int64) * (int(events.session.max(initial=0)) + 1) + events.session
+    return _with_pairs(_binary_rows(key, events.item, n_items))
+
+
+def window_rows(events: Events, n_items: int, size: int) -> csr_matrix:
+    """(W, V) 1 where a run of ``size`` successive interactions of a user met an item; runs overlap by half."""
+    stride = max(size // 2, 1)
+    position = np.arange(len(events)) - events.first_of_user
+    # The run that starts at multiple m of the stride covers positions m·stride … m·stride + size − 1: two runs an event.
+    last = position // stride
+    windows_of_user = int(last.max(initial=0)) + 1
+    key = events.user.astype(np.int64) * windows_of_user + last
+    earlier = last > 0
+    keys = np.concatenate([key, key[earlier] - 1])
+    return _with_pairs(_binary_rows(keys, np.concatenate([events.item, events.item[earlier]]), n_items))
+
+
+def extra_rows(events: Events, n_items: int, config: ItemItemConfig) -> csr_matrix | None:
+    """The rows beside the users' that a configuration asks for."""
+    if config.extra_rows == "sessions":
+        return session_rows(events, n_items)
+    return window_rows(events, n_items, config.window) if config.extra_rows == "windows" else None
+
+
+def add_gram(total: NDArray[np.float32], rows: csr_matrix) -> None:
+    """Add rowsᵀ·rows to ``total`` (V, V), block by block so that no second matrix of that size exists."""
+    columns = rows.T.tocsr()
+    for start in range(0, total.shape[0], _BLOCK):
+        total[start : start + _BLOCK] += (columns[start : start + _BLOCK] @ rows).toarray()
+
+
+def add_text_gram(total: NDArray[np.float32], vectors: NDArray[np.float32], weight: float) -> None:
+    """Add weight·Z·Zᵀ of the item vectors Z (V, E)."""
+    for start in range(0, total.shape[0], _BLOCK):
+        total[start : start + _BLOCK] += np.float32(weight) * (vectors[start : start + _BLOCK] @ vectors.T)
+
+
+def invert_in_place(gram: NDArray[np.float32], ridge: float) -> NDArray[np.float32]:
+    """(G + λI)⁻¹ in the memory of symmetric G; only the upper triangle of the returned C-ordered array is valid."""
+    gram[np.diag_indices_from(gram)] += np.float32(ridge)
+    # LAPACK counts columns first: the transposed view is its order, and its lower triangle is our upper one.
+    factor, info = lapack.spotrf(gram.T, lower=1, overwrite_a=1, clean=0)
+    if info == 0:
+        inverse, info = lapack.spotri(factor, lower=1, overwrite_c=1)
+    if info != 0:
+        raise ValueError(
+            f"the item-item matrix is not positive definite (LAPACK info {info}) at ridge {ridge}: raise it"
+        )
+    return np.asarray(inverse.T, dtype=np.float32)
+
+
+def mirror_upper(matrix: NDArray[np.float32]) -> None:
+    """Copy the upper triangle onto the lower one, block by block."""
+    for start in range(0, len(matrix), _BLOCK):
+        stop = min(start + _BLOCK, len(matrix))
+        corner = matrix[start:stop, start:stop]
+        corner[:] = np.triu(corner) + np.triu(corner, 1).T
+        matrix[stop:, start:stop] = matrix[start:stop, stop:].T
+
+
+def weights_from_inverse(inverse: NDArray[np.float32], width: int) -> Neighbours:
+    """B = −P / diag(P) by column, without its diagonal, cut to the strongest ``width`` of each row. Overwrites P."""
+    mirror_upper(inverse)
+    scale = -1 / inverse.diagonal().copy()
+    inverse[np.diag_indices_from(inverse)] = 0
+    items = np.empty((len(inverse), min(width, len(inverse))), dtype=np.int32)
+    weights = np.empty(items.shape, dtype=np.float32)
+    for start in range(0, len(inverse), _BLOCK):
+        block = inverse[start : start + _BLOCK] * scale[None, :]
+        items[start : start + _BLOCK], weights[start : start + _BLOCK] = strongest_of_rows(block, items.shape[1])
+    return Neighbours(items, weights)
+
+
+def fit_item_item(events: Events, vectors: NDArray[np.float32], config: ItemItemConfig) -> Neighbours:
+    """Weights of all V items, from training events and item vectors (V, E)."""
+    n_items = len(vectors)
+    chosen = dense_items(events, n_items, config.max_items)
+    users = user_rows(events, n_items)[:, chosen]
+    extra = extra_rows(events, n_items, config)
+    gram = np.zeros((len(chosen), len(chosen)), dtype=np.float32)
+    add_gram(gram, users)
+    if extra is not None:
+        add_gram(gram, extra[:, chosen])
+    if config.text_weight > 0:
+        add_text_gram(gram, vectors[chosen], config.text_weight)
+    fitted = weights_from_inverse(invert_in_place(gram, config.ridge), config.neighbours)
+    return fitted if len(chosen) == n_items else _spread(fitted, chosen, n_items)
+
+
+def dense_items(events: Events, n_items: int, max_items: int) -> NDArray[np.int64]:
+    """The items that take part: all, or the most met ones where a dense matrix would be too large."""
+    if n_items <= max_items:
+        return np.arange(n_items)
+    logger.warning("item-item head leaves out rare items", extra={"items": n_items, "taking_part": max_items})
+    counts = np.bincount(events.item, minlength=n_items)
+    return np.sort(np.argsort(-counts, kind="stable")[:max_items])
+
+
+def _spread(fitted: Neighbours, chosen: NDArray[np.int64], n_items: int) -> Neighbours:
+    items = np.zeros((n_items, fitted.items.shape[1]), dtype=np.int32)
+    weights = np.zeros(items.shape, dtype=np.float32)
+    items[chosen], weights[chosen] = chosen[fitted.items], fitted.weights
+    return Neighbours(items, weights)
+
+
+def _binary_rows(keys: NDArray[np.int64] | NDArray[np.int32], items: NDArray[np.int32], n_items: int) -> csr_matrix:
+    _, row = np.unique(keys, return_inverse=True)
+    n_rows = int(row.max(initial=-1)) + 1
+    rows = csr_matrix((np.ones(len(items), dtype=np.float32), (row, items)), shape=(n_rows, n_items))
+    rows.sum_duplicates()
+    rows.data[:] = 1
+    return rows
+
+
+def _with_pairs(rows: csr_matrix) -> csr_matrix:
+    return rows[np.diff(rows.indptr) > 1]

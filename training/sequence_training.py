@@ -1,0 +1,227 @@
+"""Train the sequence head: windows of histories, cross-entropy at every position, an epoch at a time.
+
+Every epoch ends with a checkpoint and draws its chance from (seed, epoch) alone, so a run that was killed goes on from its
+last epoch and ends with the same weights as one that was not.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from training.dataset import Events
+from training.history import PADDING, HistoryBatch
+from training.sequence_head import SequenceHead, gap_buckets
+from training.sequence_network import SequenceConfig, SequenceNetwork, export_onnx
+
+logger = logging.getLogger(__name__)
+
+Validate = Callable[[SequenceNetwork, Tensor, Tensor], float]
+"""(network, text, fade) -> NDCG@10 on validation."""
+
+
+@dataclass
+class TrainedSequence:
+    """A network with what it needs to be used, and how it got there."""
+
+    network: SequenceNetwork
+    text: Tensor  # (V, E)
+    fade: Tensor  # (V,)
+    best_epoch: int
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    def head(self) -> SequenceHead:
+        """The exported form that evaluation and serving use."""
+        self.network.eval()
+        return SequenceHead.build(
+            self.network.item_table(self.text, self.fade),
+            self.network.item_bias.detach().numpy().copy(),
+            export_onnx(self.network.reader),
+            self.network.config.max_length,
+        )
+
+
+@dataclass(frozen=True)
+class Windows:
+    """(N, T) histories to learn from, with the item that followed each position."""
+
+    batch: HistoryBatch
+    following: NDArray[np.int64]  # (N, T), PADDING where nothing followed
+
+
+def windows(events: Events, length: int, offset: int) -> Windows:
+    """Cut every user's history into runs of ``length``, shifted by ``offset``, so that epochs see different cuts."""
+    rows = np.arange(len(events))
+    has_next = np.r_[events.user[1:] == events.user[:-1], False]
+    position = rows - events.first_of_user + offset
+    starts = np.flatnonzero((rows == events.first_of_user) | (position % length == 0))
+    index = starts[:, None] + np.arange(length)[None, :]  # (N, T)
+    ends = np.r_[starts[1:], len(events)]
+    inside = (index < ends[:, None]) & has_next[np.minimum(index, len(events) - 1)]
+    index = np.where(inside, index, 0)
+    order = np.argsort(inside, axis=1, kind="stable")  # padding stands left, as everywhere
+    index, inside = np.take_along_axis(index, order, axis=1), np.take_along_axis(inside, order, axis=1)
+    some = inside.any(axis=1)
+    index, inside = index[some], inside[some]
+    items = np.where(inside, events.item[index], PADDING).astype(np.int32)
+    times = np.where(inside, events.occurred_at[index], 0)
+    following = np.where(inside, events.item[index + inside], PADDING).astype(np.int64)
+    return Windows(HistoryBatch(items, times, events.occurred_at[index[:, -1] + 1]), following)
+
+
+def train_sequence(
+    events: Events,
+    vectors: NDArray[np.float32],
+    config: SequenceConfig,
+    *,
+    epochs: int,
+    seed: int,
+    folder: Path,
+    warm_start: SequenceNetwork | None = None,
+    validate: Validate | None = None,
+    title: str = "sequence head",
+) -> TrainedSequence:
+    """Train on the events' users. With ``validate`` the best epoch is kept; without, the last one."""
+    counts = np.bincount(events.item, minlength=len(vectors)).astype(np.float32)
+    text, fade = torch.from_numpy(vectors), torch.from_numpy(counts / (counts + config.fade_in))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = SequenceNetwork(len(vectors), vectors.shape[1], config)
+    if warm_start is not None:
+        network.load_state_dict(warm_start.state_dict())
+    rate = config.learning_rate * (0.3 if warm_start is not None else 1.0)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=config.weight_decay)
+    run = TrainedSequence(network, text, fade, best_epoch=0)
+    best = _restore(folder, network, optimizer, run)
+    with tqdm(total=epochs, initial=len(run.curve), desc=title, unit="epoch", disable=None) as bar:
+        while len(run.curve) < epochs and not _is_over(run, config, validate):
+            epoch = len(run.curve) + 1
+            loss = _train_epoch(run, optimizer, events, epoch, epochs, seed, rate)
+            figures = {"epoch": float(epoch), "loss": loss}
+            if validate is not None:
+                figures["ndcg_at_10"] = validate(network.eval(), text, fade)
+            run.curve.append(figures)
+            if validate is None or figures["ndcg_at_10"] > max((f["ndcg_at_10"] for f in run.curve[:-1]), default=-1.0):
+                run.best_epoch, best = epoch, {name: value.clone() for name, value in network.state_dict().items()}
+            _checkpoint(folder, network, optimizer, run, best)
+            bar.update()
+            bar.set_postfix({name: f"{value:.4f}" for name, value in figures.items() if name != "epoch"})
+            logger.info("sequence head epoch", extra={"title": title, **figures})
+    network.load_state_dict(best)
+    network.eval()
+    return run
+
+
+def _is_over(run: TrainedSequence, config: SequenceConfig, validate: Validate | None) -> bool:
+    return validate is not None and len(run.curve) - run.best_epoch >= config.patience
+
+
+def _train_epoch(
+    run: TrainedSequence,
+    optimizer: torch.optim.Optimizer,
+    events: Events,
+    epoch: int,
+    epochs: int,
+    seed: int,
+    rate: float,
+) -> float:
+    """One pass; the learning rate falls along a half cosine over all epochs. Returns the mean loss."""
+    config = run.network.config
+    generator = np.random.default_rng([seed, epoch])
+    cut = windows(events, config.max_length, int(generator.integers(config.max_length)))
+    shuffled = generator.permutation(len(cut.batch))
+    steps = -(-len(shuffled) // config.batch_size)
+    total, n_positions = 0.0, 0
+    run.network.train()
+    with torch.random.fork_rng():
+        torch.manual_seed(int(generator.integers(2**31)))
+        for step in range(steps):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * (epoch - 1 + step / steps) / epochs)))
+            rows = shuffled[step * config.batch_size : (step + 1) * config.batch_size]
+            loss, size = _loss(run, cut, rows, generator)
+            optimizer.zero_grad()
+            (loss / size).backward()
+            torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
+            optimizer.step()
+            total, n_positions = total + float(loss.detach()), n_positions + size
+    return total / max(n_positions, 1)
+
+
+def _loss(
+    run: TrainedSequence, cut: Windows, rows: NDArray[np.int64], generator: np.random.Generator
+) -> tuple[Tensor, int]:
+    """Summed cross-entropy over all positions of some windows, and how many there were."""
+    config, network = run.network.config, run.network
+    n_items = len(run.fade)
+    batch, following = cut.batch.rows(rows), cut.following[rows]
+    hidden = torch.from_numpy(generator.random(n_items, dtype=np.float32) < config.item_dropout)
+    fade = torch.where(hidden, torch.zeros(()), run.fade)
+    items = torch.from_numpy(np.maximum(batch.items, 0).astype(np.int64))
+    users = network.reader(
+        network.item_vectors(run.text, fade, items.flatten()).unflatten(0, items.shape),
+        torch.from_numpy(gap_buckets(batch)),
+    )
+    is_target = torch.from_numpy(following != PADDING)
+    users, right = users[is_target], torch.from_numpy(following[following != PADDING])  # (n, D), (n,)
+    if n_items <= config.negatives + 1:
+        logits = users @ network.item_vectors(run.text, fade, torch.arange(n_items)).T + network.item_bias
+        return torch.nn.functional.cross_entropy(logits, right, reduction="sum"), len(right)
+    others = torch.from_numpy(generator.choice(n_items, config.negatives, replace=False))
+    # Each sampled item stands for several of the catalogue; the logarithm of how many makes this the full softmax on average.
+    logits = users @ network.item_vectors(run.text, fade, others).T + network.item_bias[others]
+    logits = logits + float(np.log((n_items - 1) / config.negatives))
+    logits = logits.masked_fill(others[None, :] == right[:, None], -1e9)
+    own = (users * network.item_vectors(run.text, fade, right)).sum(1) + network.item_bias[right]
+    return (torch.logsumexp(torch.cat([own[:, None], logits], dim=1), dim=1) - own).sum(), len(right)
+
+
+def _checkpoint(
+    folder: Path,
+    network: SequenceNetwork,
+    optimizer: torch.optim.Optimizer,
+    run: TrainedSequence,
+    best: dict[str, Tensor],
+) -> None:
+    """Weights, the best weights, the optimiser's moments and the curve; the JSON is written last and names the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"epoch_{len(run.curve)}.safetensors"
+    tensors = {f"network.{key}": value.clone() for key, value in network.state_dict().items()}
+    tensors |= {f"best.{key}": value.clone() for key, value in best.items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{key}": value.clone() for key, value in state.items()}
+    save_file(tensors, folder / name)
+    pending = folder / "checkpoint.json.tmp"
+    pending.write_text(json.dumps({"file": name, "best_epoch": run.best_epoch, "curve": run.curve}))
+    pending.replace(folder / "checkpoint.json")
+    for old in folder.glob("epoch_*.safetensors"):
+        if old.name != name:
+            old.unlink()
+
+
+def _restore(
+    folder: Path, network: SequenceNetwork, optimizer: torch.optim.Optimizer, run: TrainedSequence
+) -> dict[str, Tensor]:
+    """Go on from the last checkpoint, if there is one. Returns the best weights so far."""
+    path = folder / "checkpoint.json"
+    if not path.exists():
+        return {name: value.clone() for name, value in network.state_dict().items()}
+    saved = json.loads(path.read_text())
+    tensors = load_file(folder / saved["file"])
+    of_kind = lambda kind: {k.removeprefix(kind): v for k, v in tensors.items() if k.startswith(kind)}  # noqa: E731
+    network.load_state_dict(of_kind("network."))
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, value in of_kind("optimizer.").items():
+        number, name = key.split(".", 1)
+        states.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+    run.best_epoch, run.curve = saved["best_epoch"], saved["curve"]
+    return of_kind("best.")
