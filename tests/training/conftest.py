@@ -20,3 +20,20 @@ def tracking_uri(new_database: Path, tmp_path_factory: pytest.TempPathFactory) -
     database = tmp_path_factory.mktemp("tracking") / "mlflow.db"
     shutil.copy(new_database, database)
     return f"sqlite:///{database}"
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A verified bundle without a recommender in it: all that storing, copying and aliases need."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from training.bundle import write_manifest
+
+    folder = tmp_path_factory.mktemp("data") / "bundle"
+    folder.mkdir()
+    np.save(folder / "vectors.npy", np.eye(3, dtype=np.float32))
+    pq.write_table(pa.table({"item_id": ["a", "b", "c"]}), folder / "items.parquet")
+    write_manifest(folder, text_encoder={"name": "minilm"}, data={"until_us": 0}, config={}, created_from={})
+    return folder

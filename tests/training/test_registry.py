@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from training import registry
+from training.bundle import BundleError, verify
+from training.tracking import log_bundle, training_run
+
+
+@pytest.fixture
+def register(tracking_uri, data_folder):
+    def register_one(ndcg: float = 0.05) -> int:
+        with training_run(tracking_uri, "training", {"backbone": "minilm"}) as run:
+            mlflow.log_metrics({"test_ndcg_at_10": ndcg, "loss": 3.0})
+            mlflow.log_text("# A card", "model_card.md")
+            log_bundle(tracking_uri, run.info.run_id, data_folder)
+        return registry.register_run(tracking_uri, run.info.run_id)
+
+    return register_one
+
+
+def test_before_the_first_training_there_is_no_champion(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+    assert registry.champion(uri) is None
+    assert registry.versions(uri) == []
+    assert not (tmp_path / "mlflow").exists()
+
+
+def test_a_version_lives_from_challenger_to_previous(tracking_uri, register):
+    assert registry.champion(tracking_uri) is None
+    first = register(0.0512)
+    known = registry.get_version(tracking_uri, first)
+    assert known.aliases == ("challenger",)
+    assert known.description == "# A card"
+    assert known.tags == {"backbone": "minilm", "test_ndcg_at_10": "0.0512"}
+
+    registry.make_champion(tracking_uri, first, "the first champion")
+    champion = registry.champion(tracking_uri)
+    assert champion is not None and champion.version == first
+    assert champion.tags["verdict_reason"] == "the first champion"
+    assert registry.by_alias(tracking_uri, "challenger") is None
+
+    second = register()
+    registry.keep_challenger(tracking_uri, second, "may be worse")
+    assert registry.champion(tracking_uri).version == first
+    assert registry.get_version(tracking_uri, second).tags["verdict"] == "challenger"
+
+    registry.make_champion(tracking_uri, second, "better")
+    assert registry.champion(tracking_uri).version == second
+    assert registry.by_alias(tracking_uri, "previous").version == first
+
+    assert registry.rollback(tracking_uri).version == first
+    assert registry.champion(tracking_uri).version == first
+    assert registry.by_alias(tracking_uri, "previous").version == second
+    assert registry.get_version(tracking_uri, second).tags["verdict"] == "rolled back"
+
+
+def test_registering_a_run_again_gives_the_same_version(tracking_uri, register):
+    version = register()
+    run_id = registry.get_version(tracking_uri, version).run_id
+    assert registry.register_run(tracking_uri, run_id) == version
+
+
+def test_a_run_without_a_bundle_cannot_be_registered(tracking_uri):
+    with training_run(tracking_uri, "stopped early") as run:
+        pass
+    with pytest.raises(registry.RegistryError, match=f"run {run.info.run_id} has no logged bundle"):
+        registry.register_run(tracking_uri, run.info.run_id)
+
+
+def test_an_unknown_version_says_so(tracking_uri):
+    with pytest.raises(registry.RegistryError, match="no version 999"):
+        registry.get_version(tracking_uri, 999)
+
+
+def test_without_a_previous_version_nothing_can_be_rolled_back(tmp_path):
+    with pytest.raises(registry.RegistryError, match="no previous version"):
+        registry.rollback(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_a_download_is_the_bundle_byte_for_byte(tracking_uri, register, data_folder, tmp_path):
+    version = registry.get_version(tracking_uri, register())
+    folder = registry.download(version, tmp_path)
+    assert (folder / "manifest.json").read_bytes() == (data_folder / "manifest.json").read_bytes()
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]  # nothing half-fetched beside it
+    inode = folder.stat().st_ino
+    assert registry.download(version, tmp_path).stat().st_ino == inode
+
+
+def test_a_damaged_copy_is_fetched_again(tracking_uri, register, tmp_path):
+    version = registry.get_version(tracking_uri, register())
+    folder = registry.download(version, tmp_path)
+    np.save(folder / "vectors.npy", np.zeros(3))
+    verify(registry.download(version, tmp_path))
+
+
+def test_a_tampered_artifact_is_never_handed_out(tracking_uri, register, tmp_path):
+    version = registry.get_version(tracking_uri, register())
+    root = mlflow.get_logged_model(version.source.removeprefix("models:/")).artifact_location
+    with Path(root.removeprefix("file://"), "artifacts", "bundle", "vectors.npy").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(BundleError, match=r"vectors\.npy was altered"):
+        registry.download(version, tmp_path)
+    assert list((tmp_path / "bundles").iterdir()) == []
