@@ -154,6 +154,6 @@ def _refuse_unknown_names() -> None:
     known = {PREFIX + field.upper() for field in Settings.model_fields}
     for name in [*os.environ, *dotenv_values(".env")]:
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            close = difflib.get_close_matches(name.upper(), known, n=1)
-            hint = f"did you mean {close[0]}?" if close else "see .env.example for the names"
+            close = difflib.get_close_matches(name[len(PREFIX) :].lower(), Settings.model_fields, n=1)
+            hint = f"did you mean {PREFIX}{close[0].upper()}?" if close else "see .env.example for the names"
             raise SettingsError(f"{name} is not a setting of Freshet: {hint}")

@@ -1,0 +1,84 @@
+"""Settings are right or refused by name, with the next step."""
+
+import os
+import re
+
+import pytest
+
+from freshet.settings import PREFIX, PROJECT_ROOT, Settings, SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch, tmp_path):
+    """A folder without .env, and an environment without settings."""
+    for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults_need_nothing(tmp_path):
+    settings = load_settings()
+    assert settings.home == tmp_path / "var"
+    assert settings.dataset == "demo"
+    assert settings.lake_dir == tmp_path / "var" / "lake"
+
+
+def test_environment_and_env_file_are_read(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_text("FRESHET_SEED=7\nFRESHET_API_PORT=9001\n")
+    monkeypatch.setenv("FRESHET_API_PORT", "9002")
+    assert (load_settings().seed, load_settings().api_port) == (7, 9002)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FRESHET_SEED", "-1"),
+        ("FRESHET_SEED", "one"),
+        ("FRESHET_DEMO_USERS", "9"),
+        ("FRESHET_API_PORT", "65536"),
+        ("FRESHET_CHAMPION_POLL_SECONDS", "0"),
+    ],
+)
+def test_an_invalid_value_names_its_setting(name, value, monkeypatch):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=rf"^{name}: .*{re.escape(value)}"):
+        load_settings()
+
+
+def test_an_address_for_everybody_is_refused(monkeypatch):
+    monkeypatch.setenv("FRESHET_API_HOST", "0.0.0.0")
+    with pytest.raises(SettingsError, match=r"'0\.0\.0\.0' is not a loopback address: use 127\.0\.0\.1"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("FRESHET_HOEM", "did you mean FRESHET_HOME?"), ("FRESHET_XYZZY", "see .env.example")]
+)
+def test_an_unknown_name_is_refused_with_a_hint(name, hint, monkeypatch):
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError, match=rf"^{name} is not a setting of Freshet: {re.escape(hint)}"):
+        load_settings()
+
+
+def test_an_unknown_name_in_the_env_file_is_refused(tmp_path):
+    (tmp_path / ".env").write_text("FRESHET_PORT=1\n")
+    with pytest.raises(SettingsError, match="FRESHET_PORT is not a setting"):
+        load_settings()
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().seed = 1
+
+
+def test_every_setting_is_described():
+    source = (PROJECT_ROOT / "freshet" / "settings.py").read_text()
+    for name in Settings.model_fields:
+        assert re.search(rf'\n    {name}: [^\n]+\n    """', source), f"{name} has no description"
+
+
+def test_the_example_shows_real_defaults():
+    lines = (PROJECT_ROOT / ".env.example").read_text().splitlines()
+    for name, value in (line.lstrip("# ").split("=", 1) for line in lines if "FRESHET_" in line and "=" in line):
+        default = Settings.model_fields[name.removeprefix(PREFIX).lower()].default
+        assert value == str(default), name

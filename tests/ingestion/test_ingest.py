@@ -1,0 +1,136 @@
+"""Datasets and live events become history once, however often it is tried and whoever kills whom."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from freshet.contract import Event
+from ingestion.datasets.adapter import DatasetError
+from ingestion.event_log import SqliteEventLog
+from ingestion.ingest import ingest_dataset, ingest_live_events, last_live_sequence
+from ingestion.lake import Lake, WorldError
+
+NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
+
+
+def append(settings, *minutes: int, first: int = 0) -> None:
+    """Let the API receive one event in each of these minutes after noon."""
+    times = [NOON + timedelta(minutes=minute) for minute in minutes]
+    common = {"event_type": "click", "user_id": "u1", "item_id": "i1"}
+    events = [
+        Event(event_id=f"live-{number}", occurred_at=time, received_at=time, **common)
+        for number, time in enumerate(times, start=first)
+    ]
+    with closing(SqliteEventLog(settings.log_path)) as log:
+        log.append(events)
+
+
+def live_ids(settings, ask) -> list[str]:
+    return [
+        row[0] for row in ask(settings.lake_dir, "events", "event_id", "WHERE source = 'live' ORDER BY source_line")
+    ]
+
+
+def test_nothing_live_is_nothing_new(settings):
+    report = ingest_live_events(settings, until=NOON)
+    assert (report.n_new, report.counts) == (0, ())
+
+
+def test_only_the_closed_part_of_the_log_moves(settings, ask):
+    append(settings, 0, 1, 2)
+    report = ingest_live_events(settings, until=NOON + timedelta(minutes=2))
+    assert (report.n_new, report.counts[0].n_landed) == (2, 2)
+    assert live_ids(settings, ask) == ["live-0", "live-1"]
+
+
+def test_live_events_move_exactly_once(settings, ask):
+    append(settings, 0, 1)
+    later = NOON + timedelta(hours=1)
+    assert [ingest_live_events(settings, until=later).n_new for _ in range(3)] == [2, 0, 0]
+    append(settings, 30, first=2)
+    append(settings, 31, first=0)  # sent again: the log knows it
+    assert ingest_live_events(settings, until=later).n_new == 1
+    assert live_ids(settings, ask) == ["live-0", "live-1", "live-2"]
+    assert last_live_sequence(Lake(settings.lake_dir)) == 3
+
+
+def test_a_live_event_that_history_knows_is_a_duplicate(settings, tmp_path, write_jsonl):
+    event = {
+        "event_id": "live-0",
+        "event_type": "view",
+        "user_id": "u1",
+        "item_id": "i1",
+        "occurred_at": "2025-05-01T00:00Z",
+    }
+    ingest_dataset(settings, str(write_jsonl(tmp_path / "own" / "events.jsonl", [event])))
+    append(settings, 0, 1)
+    report = ingest_live_events(settings, until=NOON + timedelta(days=1))
+    assert (report.n_new, report.counts[0].n_duplicate) == (1, 1)
+
+
+def test_the_lake_can_be_rebuilt_from_the_log(settings, files_in):
+    append(settings, 0, 1, 2)
+    ingest_live_events(settings, until=NOON + timedelta(hours=1))
+    before = files_in(settings.lake_dir)
+    settings.lake_dir.rename(settings.home / "old_lake")
+    ingest_live_events(settings, until=NOON + timedelta(hours=2))
+    assert files_in(settings.lake_dir) == before
+
+
+def test_another_world_is_refused_with_the_next_step(settings, make_settings):
+    ingest_dataset(settings, "demo")
+    with pytest.raises(WorldError, match=r"already holds the demo world of seed 0.*MovieLens.*FRESHET_HOME"):
+        ingest_dataset(settings, "movielens-small")
+    with pytest.raises(WorldError, match="the demo world of seed 1"):
+        ingest_dataset(make_settings(seed=1), "demo")
+
+
+def test_files_that_grew_bring_only_what_is_new(settings, tmp_path, write_jsonl):
+    event = {"event_type": "view", "user_id": "u1", "item_id": "i1"}
+    rows = [event | {"occurred_at": f"2025-05-0{day}T00:00:00Z"} for day in (1, 2, 3)]
+    path = write_jsonl(tmp_path / "own" / "events.jsonl", rows[:2])
+    first = ingest_dataset(settings, str(path))
+    write_jsonl(path, rows)
+    second = ingest_dataset(settings, str(path))
+    assert [(report.counts[0].n_accepted, report.counts[0].n_duplicate) for report in (first, second)] == [
+        (2, 0),
+        (1, 2),
+    ]
+
+
+def test_a_source_without_a_usable_event_is_refused_whole(settings, tmp_path, write_jsonl):
+    path = write_jsonl(tmp_path / "own" / "events.jsonl", [{"event_type": "view", "user_id": "u1", "item_id": "i1"}])
+    with pytest.raises(DatasetError, match=r"no event of the files at .* can be accepted.*line 1: occurred_at"):
+        ingest_dataset(settings, str(path))
+    assert Lake(settings.lake_dir).world() is None
+
+
+INGEST = """
+from freshet.settings import load_settings
+from ingestion.ingest import ingest_dataset
+ingest_dataset(load_settings(), "demo")
+"""
+
+
+@pytest.mark.parametrize("moment", [".staging/events.parquet", ".staging/written", "events"])
+def test_a_killed_ingestion_is_simply_done_again(moment, make_settings, files_in):
+    killed, whole = make_settings("killed"), make_settings("whole")
+    sizes = {
+        f"FRESHET_{name.upper()}": str(getattr(killed, name))
+        for name in ("demo_users", "demo_items", "demo_days", "demo_events")
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", INGEST], env=os.environ | sizes | {"FRESHET_HOME": str(killed.home)}
+    )
+    while not (killed.lake_dir / moment).exists() and process.poll() is None:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    ingest_dataset(killed, "demo")
+    ingest_dataset(whole, "demo")
+    assert files_in(killed.home) == files_in(whole.home)
