@@ -140,7 +140,7 @@ class ChampionWatcher:
             self.model_fault = fault
 
 
-def registry_errors() -> tuple[type[BaseException], ...]:
+def registry_errors() -> tuple[type[Exception], ...]:
     """What MLflow raises when its database or its artifacts cannot be reached. Loads mlflow, so only in a thread."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
