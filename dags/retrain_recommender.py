@@ -81,14 +81,16 @@ def retrain_recommender() -> None:
         from training.train import encode_items, load_config
 
         settings, config = load_config(_form())
-        return encode_items(settings, config)
+        n_items: int = encode_items(settings, config)
+        return n_items
 
     @task(doc_md="Tune on validation, judge on the newest events beside the baselines, refit on everything.")
     def fit_and_evaluate() -> str:
         from training.train import fit_and_evaluate, load_config
 
         settings, config = load_config(_form())
-        return fit_and_evaluate(settings, config)
+        run_id: str = fit_and_evaluate(settings, config)
+        return run_id
 
     @task(doc_md="A new version in the registry, alias `challenger`.")
     def register(run_id: str) -> int:
