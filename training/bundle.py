@@ -172,7 +172,10 @@ def load_bundle(folder: Path) -> Bundle:
 
     from training.llm_recommender import LLMRecommender
 
-    recommender = LLMRecommender.load(folder / RECOMMENDER)
+    try:
+        recommender = LLMRecommender.load(folder / RECOMMENDER)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise BundleError(f"{folder}: the recommender cannot be read: {type(error).__name__}: {error}") from error
     items = pyarrow.parquet.read_table(folder / ITEMS)
     if items.num_rows != len(recommender.item_ids):
         raise BundleError(f"{folder}: {ITEMS} has {items.num_rows} rows for {len(recommender.item_ids)} items")

@@ -5,7 +5,7 @@ end. It needs Freshet installed, and holds only the way from a request to the bu
 
     item_ids      what the user met, oldest first; unknown items are ignored, known ones are not recommended again
     occurred_at   optional, when each of them was met (ISO 8601); without it, all within the current session
-    n             optional, length of the list, 1 to 1,000, by default 10
+    n             optional, length of the list, 1 to 1,000, by default 10; in all rows of a request or in none
     user_id       optional, for the caller's own records
 """
 
@@ -22,6 +22,7 @@ from mlflow.models.signature import ModelSignature
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from mlflow.types.schema import Array, ColSpec, DataType, Schema
 
+from freshet.contract import MAX_RECENT_EVENTS
 from training.bundle import ITEMS, Bundle, load_bundle
 from training.history import History
 
@@ -77,10 +78,12 @@ def recommend(
     index_of = {item_id: index for index, item_id in enumerate(recommender.item_ids)}
     met = [(moment, index_of[i]) for i, moment in zip(item_ids, occurred_at_us, strict=True) if i in index_of]
     met.sort(key=lambda pair: pair[0])
-    indices = np.array([index for _, index in met], dtype=np.int32)
-    history = History(indices, np.array([moment for moment, _ in met], dtype=np.int64))
+    newest = met[-MAX_RECENT_EVENTS:]  # as in the packed state that serving reads
+    history = History(
+        np.array([index for _, index in newest], dtype=np.int32), np.array([at for at, _ in newest], dtype=np.int64)
+    )
     scores = recommender.score(history, max([trained_until, *occurred_at_us]), None).astype(np.float64)
-    scores[indices] = -np.inf
+    scores[[index for _, index in met]] = -np.inf
     best = np.argsort(-scores, kind="stable")[:n]
     return [(recommender.item_ids[index], float(scores[index])) for index in best if np.isfinite(scores[index])]
 

@@ -23,17 +23,42 @@ def tracking_uri(new_database: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A verified bundle without a recommender in it: all that storing, copying and aliases need."""
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of forty items with random, but readable, likings: text and item-item heads, no sequence head."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    from training.bundle import write_manifest
+    from training.blend import REGIMES
+    from training.bundle import write_bundle
+    from training.history import Recency
+    from training.llm_recommender import HEADS, LLMRecommender
+    from training.neighbours import Neighbours
 
-    folder = tmp_path_factory.mktemp("data") / "bundle"
-    folder.mkdir()
-    np.save(folder / "vectors.npy", np.eye(3, dtype=np.float32))
-    pq.write_table(pa.table({"item_id": ["a", "b", "c"]}), folder / "items.parquet")
-    write_manifest(folder, text_encoder={"name": "minilm"}, data={"until_us": 0}, config={}, created_from={})
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(40, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    likings = generator.normal(size=(40, 40)).astype(np.float32)
+    weights = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
+    weights[:, [HEADS.index("item_item"), HEADS.index("text"), HEADS.index("trend_all")]] = [1.0, 0.5, 0.1]
+    recommender = LLMRecommender(
+        item_ids=[f"item-{number}" for number in range(40)],
+        item_vectors=vectors,
+        popularity=generator.integers(0, 100, size=(40, 4)).astype(np.float32),
+        item_item=Neighbours.strongest(likings, 10),
+        transitions=Neighbours.strongest(likings.T.copy(), 10),
+        sequence=None,
+        weights=weights,
+        recency=Recency(),
+        gate=(0.5,) * len(REGIMES),
+    )
+    folder = tmp_path_factory.mktemp("small") / "bundle"
+    write_bundle(
+        folder,
+        recommender,
+        pa.table({"item_id": recommender.item_ids, "title": [f"Item {number}" for number in range(40)]}),
+        text_encoder={"name": "minilm"},
+        data={"hash": "abc", "until_us": 1_700_000_000_000_000},
+        config={"seed": 0},
+        created_from={},
+    )
     return folder

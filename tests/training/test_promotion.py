@@ -1,9 +1,16 @@
 from dataclasses import replace
 
+import mlflow
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
+from training import registry
 from training.comparison import Lift
-from training.promotion import Evidence, is_better
+from training.promotion import CHAMPION_NAME, SINCE_CHAMPION, Evidence, Verdict, is_better, probe, promote
+from training.tracking import log_bundle, training_run
 
 
 def measured(mean: float, low: float, high: float) -> Lift:
@@ -85,3 +92,72 @@ def test_a_bundle_that_does_not_answer_is_never_promoted():
 def test_every_failure_is_told():
     bad = replace(GOOD, bundle_problem="gone", against_trivial={}, against_champion=measured(-0.5, -0.6, -0.4))
     assert len(is_better(bad).reasons) == 3
+
+
+def per_user(ours: float, **others: float) -> pa.Table:
+    """Sixty users with ten test events each; every model's quality swings around its mean in the same way."""
+    models = {"recommender": ours, "popularity": 0.02, "popularity_7d": 0.03, **others}
+    swing = np.random.default_rng(0).uniform(0.5, 1.5, size=60)
+    rows = [
+        {"user_id": f"u{user}", "model": model, "n_events": 10, "ndcg_at_10": quality * swing[user]}
+        for model, quality in models.items()
+        for user in range(60)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+@pytest.fixture
+def trained(tracking_uri, small_bundle, tmp_path):
+    """Log an evaluated run, register it, and ask the gate."""
+
+    def train(table: pa.Table, cut: int = 1) -> tuple[int, Verdict]:
+        with training_run(tracking_uri, "training") as run:
+            pq.write_table(table, tmp_path / "per_user.parquet")
+            mlflow.log_artifact(str(tmp_path / "per_user.parquet"), "evaluation")
+            mlflow.log_dict({"holdout": {"after_us": cut}}, "evaluation/table.json")
+            log_bundle(tracking_uri, run.info.run_id, small_bundle)
+        version = registry.register_run(tracking_uri, run.info.run_id)
+        return version, promote(tracking_uri, version)
+
+    return train
+
+
+def test_champions_change_only_for_better_ones(tracking_uri, trained):
+    _, verdict = trained(per_user(0.025))
+    assert not verdict.promoted and "not surely better than popularity_7d" in verdict.reason
+    assert registry.champion(tracking_uri) is None
+
+    first, verdict = trained(per_user(0.05))
+    assert verdict.promoted and verdict.reasons[0] == "the first champion"
+
+    worse, verdict = trained(per_user(0.045))
+    assert not verdict.promoted
+    assert verdict.reason.startswith("may be worse than the champion: -10.0%")
+    kept = registry.get_version(tracking_uri, worse)
+    assert kept.aliases == ("challenger",)
+    assert kept.tags["verdict_reason"] == verdict.reason
+
+    better, verdict = trained(per_user(0.06))
+    assert verdict.promoted and "on the same holdout" in verdict.reason
+    assert registry.champion(tracking_uri).version == better
+    assert registry.by_alias(tracking_uri, "previous").version == first
+    assert promote(tracking_uri, better).reason == "is the champion already"
+
+    grown = per_user(0.05)
+    since = grown.append_column("slice", pa.array([SINCE_CHAMPION] * len(grown)))
+    champion = pc.equal(since["model"], "popularity")
+    since = since.set_column(1, "model", pc.if_else(champion, CHAMPION_NAME, since["model"]))
+    both = pa.concat_tables([grown.append_column("slice", pa.array(["all"] * len(grown))), since])
+    _, verdict = trained(both, cut=2)
+    assert verdict.promoted
+    assert f"version {better}'s bundle on the events after its training" in verdict.reason
+
+    _, verdict = trained(per_user(0.055), cut=3)
+    assert verdict.promoted and "on the users that both holdouts share" in verdict.reason
+
+
+def test_a_bundle_that_answers_has_no_problem(tracking_uri, trained):
+    version, _ = trained(per_user(0.05))
+    problem, answer_ms = probe(registry.get_version(tracking_uri, version))
+    assert problem is None
+    assert 0 < answer_ms < 100

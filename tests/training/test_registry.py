@@ -10,12 +10,12 @@ from training.tracking import log_bundle, training_run
 
 
 @pytest.fixture
-def register(tracking_uri, data_folder):
+def register(tracking_uri, small_bundle):
     def register_one(ndcg: float = 0.05) -> int:
         with training_run(tracking_uri, "training", {"backbone": "minilm"}) as run:
             mlflow.log_metrics({"test_ndcg_at_10": ndcg, "loss": 3.0})
             mlflow.log_text("# A card", "model_card.md")
-            log_bundle(tracking_uri, run.info.run_id, data_folder)
+            log_bundle(tracking_uri, run.info.run_id, small_bundle)
         return registry.register_run(tracking_uri, run.info.run_id)
 
     return register_one
@@ -80,10 +80,10 @@ def test_without_a_previous_version_nothing_can_be_rolled_back(tmp_path):
         registry.rollback(f"sqlite:///{tmp_path}/mlflow.db")
 
 
-def test_a_download_is_the_bundle_byte_for_byte(tracking_uri, register, data_folder, tmp_path):
+def test_a_download_is_the_bundle_byte_for_byte(tracking_uri, register, small_bundle, tmp_path):
     version = registry.get_version(tracking_uri, register())
     folder = registry.download(version, tmp_path)
-    assert (folder / "manifest.json").read_bytes() == (data_folder / "manifest.json").read_bytes()
+    assert (folder / "manifest.json").read_bytes() == (small_bundle / "manifest.json").read_bytes()
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]  # nothing half-fetched beside it
     inode = folder.stat().st_ino
     assert registry.download(version, tmp_path).stat().st_ino == inode
@@ -92,15 +92,17 @@ def test_a_download_is_the_bundle_byte_for_byte(tracking_uri, register, data_fol
 def test_a_damaged_copy_is_fetched_again(tracking_uri, register, tmp_path):
     version = registry.get_version(tracking_uri, register())
     folder = registry.download(version, tmp_path)
-    np.save(folder / "vectors.npy", np.zeros(3))
+    np.save(folder / "recommender" / "item_item_items.npy", np.zeros(3))
     verify(registry.download(version, tmp_path))
 
 
 def test_a_tampered_artifact_is_never_handed_out(tracking_uri, register, tmp_path):
     version = registry.get_version(tracking_uri, register())
     root = mlflow.get_logged_model(version.source.removeprefix("models:/")).artifact_location
-    with Path(root.removeprefix("file://"), "artifacts", "bundle", "vectors.npy").open("ab") as file:
+    with Path(root.removeprefix("file://"), "artifacts", "bundle", "recommender", "item_item_items.npy").open(
+        "ab"
+    ) as file:
         file.write(b"x")
-    with pytest.raises(BundleError, match=r"vectors\.npy was altered"):
+    with pytest.raises(BundleError, match=r"item_item_items\.npy was altered"):
         registry.download(version, tmp_path)
     assert list((tmp_path / "bundles").iterdir()) == []
