@@ -22,13 +22,13 @@ described = {
         "tags": sorted(dag.tags),
         "max_active_runs": dag.max_active_runs,
         "catchup": dag.catchup,
-        "waits_for": [asset.name for _, asset in dag.timetable.asset_condition.iter_assets()]
+        "waits_for": [asset.name for asset in dag.timetable.asset_condition.objects]
         if getattr(dag.timetable, "asset_condition", None) else [],
         "announces": sorted({asset.name for task in dag.tasks for asset in task.outlets if hasattr(asset, "uri")}),
         "tasks": {
             task.task_id: {"retries": task.retries, "pool": task.pool, "owner": task.owner} for task in dag.tasks
         },
-        "params": {name: param.schema for name, param in dag.params.items()},
+        "params": {n: {**dag.params.get_param(n).schema, "description": dag.params.get_param(n).description} for n in dag.params},
     }
     for dag_id, dag in bag.dags.items()
 }
