@@ -28,7 +28,10 @@ described = {
         "tasks": {
             task.task_id: {"retries": task.retries, "pool": task.pool, "owner": task.owner} for task in dag.tasks
         },
-        "params": {n: {**dag.params.get_param(n).schema, "description": dag.params.get_param(n).description} for n in dag.params},
+        "params": {
+            name: {**dag.params.get_param(name).schema, "description": dag.params.get_param(name).description}
+            for name in dag.params
+        },
     }
     for dag_id, dag in bag.dags.items()
 }
