@@ -64,10 +64,6 @@ class PerUser:
         """Every model that was evaluated."""
         return sorted({model for model, _ in self.scores})
 
-    def slices(self, model: str) -> list[str]:
-        """The parts of the test events on which a model was evaluated, beside the whole."""
-        return sorted(part for name, part in self.scores if name == model and part != WHOLE)
-
     def pair(self, ours: str, other: "PerUser", theirs: str, part: str = WHOLE) -> PairedScores | None:
         """Two models' results on the users that have both, or None where there are none."""
         first, second = self.scores.get((ours, part), {}), other.scores.get((theirs, part), {})

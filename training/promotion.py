@@ -36,6 +36,8 @@ MAX_LOSS = 0.01
 """The lower bound of the difference to the champion may not lie below −1 %."""
 MAX_SLICE_LOSS = 0.03
 """No slice may fall more than 3 %, as far as the slice is large enough to tell a fall from chance."""
+GATED_SLICES = ("user_known_0", "user_known_1_to_3", "item_seen_0", "item_seen_1_to_5")
+"""Cold users, cold items and the tail; the other slices are reported, but many comparisons find many accidents."""
 MAX_ANSWER_MS = 100.0
 """Median time of one answer straight from the bundle; ten times what serving should take on an idle machine."""
 MIN_USERS, MIN_EVENTS = 20, 200
@@ -143,7 +145,8 @@ def gather_evidence(challenger: ModelVersion, champion: ModelVersion | None) -> 
     if champion is None:
         return Evidence(against_trivial, bundle_problem=problem, answer_ms=answer_ms)
     pairs, note = _pair_with_champion(ours, challenger, champion)
-    lifts = {part: lift(paired) for part, paired in pairs.items()}
+    slice_level = 1 - 0.05 / len(GATED_SLICES)  # Bonferroni: each slice is one more chance to err
+    lifts = {part: lift(paired, level=0.95 if part == WHOLE else slice_level) for part, paired in pairs.items()}
     return Evidence(
         against_trivial=against_trivial,
         against_champion=lifts.pop(WHOLE, None),
@@ -196,13 +199,9 @@ def _pair_with_champion(
 
 
 def _pairs(ours: PerUser, theirs: PerUser) -> dict[str, PairedScores]:
-    """The whole and every slice that both have."""
-    found = {}
-    for part in [WHOLE, *ours.slices(RECOMMENDER_NAME)]:
-        if paired := ours.pair(RECOMMENDER_NAME, theirs, RECOMMENDER_NAME, part):
-            found[part] = paired
-    found.pop(SINCE_CHAMPION, None)
-    return found
+    """The whole and the gated slices that both have."""
+    pairs = {part: ours.pair(RECOMMENDER_NAME, theirs, RECOMMENDER_NAME, part) for part in (WHOLE, *GATED_SLICES)}
+    return {part: paired for part, paired in pairs.items() if paired is not None}
 
 
 def _per_user(version: ModelVersion) -> PerUser:

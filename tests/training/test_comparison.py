@@ -62,7 +62,6 @@ def test_users_are_paired_by_name_within_a_slice():
     assert paired.ours.tolist() == [0.1, 0.2]
     assert paired.theirs.tolist() == [0.3, 0.4]
     assert paired.n_events.tolist() == [1, 2]
-    assert results.slices("a") == ["cold"]
     assert results.pair("a", results, "b", "cold") is None
 
 

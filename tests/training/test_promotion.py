@@ -156,6 +156,18 @@ def test_champions_change_only_for_better_ones(tracking_uri, trained):
     assert verdict.promoted and "on the users that both holdouts share" in verdict.reason
 
 
+def test_a_gain_on_the_whole_does_not_buy_a_loss_on_cold_items(tracking_uri, trained):
+    def results(whole: float, cold: float) -> pa.Table:
+        parts = [(per_user(whole), "all"), (per_user(cold), "item_seen_0"), (per_user(0.1 - cold), "later_day")]
+        return pa.concat_tables([t.append_column("slice", pa.array([part] * len(t))) for t, part in parts])
+
+    _, verdict = trained(results(whole=0.07, cold=0.04), cut=9)
+    assert verdict.promoted
+    _, verdict = trained(results(whole=0.08, cold=0.03), cut=9)
+    assert not verdict.promoted
+    assert verdict.reason.startswith("slice item_seen_0 fell against the champion: -25.0%")
+
+
 def test_a_bundle_that_answers_has_no_problem(tracking_uri, trained):
     version, _ = trained(per_user(0.05))
     problem, answer_ms = probe(registry.get_version(tracking_uri, version))
