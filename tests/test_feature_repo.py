@@ -1,0 +1,253 @@
+"""Feast over the marts of `small_world/`: what a mart holds is what is served online and joined for training."""
+
+import math
+import shutil
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from freshet import feature_store
+from freshet.feature_store import (
+    CATALOGUE_SERVICE,
+    MARTS,
+    RECENT_EVENTS_PUSH,
+    RECOMMENDER_SERVICE,
+    FeatureStoreError,
+    apply,
+    data_end,
+    materialize,
+    open_store,
+    verify,
+)
+
+pytestmark = pytest.mark.xdist_group("small_world")
+
+USERS = ["ann", "max", "zoë"]
+STATE = [
+    "recent_event_ids",
+    "recent_item_ids",
+    "recent_event_types",
+    "recent_values",
+    "recent_occurred_at",
+    "seen_item_ids",
+]
+
+
+def utc(*parts):
+    return datetime(*parts, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def filled_home(built_home, tmp_path_factory):
+    home = tmp_path_factory.mktemp("filled") / "home"
+    shutil.copytree(built_home, home)
+    apply(home)
+    materialize(home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def store(filled_home):
+    return open_store(filled_home)
+
+
+@pytest.fixture
+def own_home(filled_home, tmp_path):
+    """A filled home for a test that changes it."""
+    home = tmp_path / "home"
+    shutil.copytree(filled_home, home)
+    apply(home)  # the registry names the exports of the home it was applied for
+    return home
+
+
+def test_the_names_that_others_ask_for_are_defined_and_described(store):
+    services = {service.name: service for service in store.list_feature_services()}
+    assert set(services) == {RECOMMENDER_SERVICE, CATALOGUE_SERVICE}
+    assert store.get_data_source(RECENT_EVENTS_PUSH).description
+    views = store.list_feature_views()
+    assert {view.name for view in views} == {mart.view for mart in MARTS}
+    for definition in [*views, *services.values(), *store.list_entities()]:
+        assert definition.description, definition.name
+        assert definition.owner, definition.name
+
+
+def test_loading_the_definitions_leaves_nothing_behind(filled_home):
+    assert not {"entities", "data_sources", "feature_views", "feature_services"} & set(sys.modules)
+    assert str(feature_store.FEATURE_REPO) not in sys.path
+
+
+def test_verify_compares_every_user_and_item(filled_home):
+    n_items = pq.read_table(filled_home / "features" / "fct_item_popularity_daily.parquet")["item_id"].unique()
+    assert verify(filled_home) == 2 * len(USERS) + len(n_items)
+
+
+@pytest.mark.parametrize("mart", MARTS, ids=lambda mart: mart.view)
+def test_online_is_what_the_mart_says_at_the_end_of_the_data(filled_home, store, mart):
+    expected = newest_rows(filled_home, mart, data_end(filled_home))
+    found = online(store, mart, list(expected))
+    assert found == expected
+
+
+@pytest.mark.parametrize("moment", [utc(2025, 1, 2), utc(2025, 1, 3, 8, 59), utc(2025, 1, 6), utc(2025, 3, 1)])
+@pytest.mark.parametrize("mart", MARTS, ids=lambda mart: mart.view)
+def test_history_is_what_the_mart_said_at_that_moment(filled_home, store, mart, moment):
+    expected = newest_rows(filled_home, mart, moment)
+    assert history(store, mart, list(expected), moment) == {key: values for key, (_, values) in expected.items()}
+
+
+def test_history_knows_nothing_a_microsecond_before_it_was_known(store):
+    known = utc(2025, 1, 1, 11, 0, 0, 1)
+    entities = pd.DataFrame(
+        {"user_id": ["ann", "ann"], "event_timestamp": [known - timedelta(microseconds=1), known]},
+    )
+    rows = store.get_historical_features(entities, store.get_feature_service(RECOMMENDER_SERVICE)).to_df()
+    before, at = rows.sort_values("event_timestamp").to_dict("records")
+    assert before["recent_item_ids"] is None
+    assert list(at["recent_item_ids"]) == ["i1", "i2", "i3", "i4"]
+    assert math.isnan(at["n_interactions_1d"])  # the day's activity is known when the day is over
+
+
+def test_an_unknown_user_has_no_features(store):
+    found = store.get_online_features(store.get_feature_service(RECOMMENDER_SERVICE), [{"user_id": "nobody"}]).to_dict()
+    assert {feature: values for feature, values in found.items() if feature != "user_id"} == {
+        feature: [None] for feature in found if feature != "user_id"
+    }
+
+
+def test_a_second_materialisation_reads_only_the_last_day_again(own_home):
+    assert materialize(own_home) == 2  # the activity of ann, who was the last, and the popularity of what she viewed
+    assert verify(own_home) > 0
+
+
+def test_a_pushed_state_comes_back_as_it_was_pushed(own_home):
+    store = open_store(own_home)
+    pushed = {
+        "recent_event_ids": ["e1", "e2"],
+        "recent_item_ids": ["blå-å", "川"],
+        "recent_event_types": ["view", "rating"],
+        "recent_values": [math.nan, 3.5],  # Feast would push None as 0.0
+        "recent_occurred_at": [1_735_725_600_000_001, 1_735_725_600_000_002],
+        "seen_item_ids": ["blå-å", "川"],
+    }
+    push(store, "zoë", utc(2025, 1, 7, 0, 0, 0, 1), pushed)
+    returned = (utc(2025, 1, 7, 0, 0, 0, 1), pushed | {"recent_values": [None, 3.5]})
+    assert online(store, MARTS[0], ["zoë"])["zoë"] == returned
+
+
+def test_a_pushed_state_may_be_empty(own_home):
+    store = open_store(own_home)
+    push(store, "new", utc(2025, 1, 7), {feature: [] for feature in STATE})
+    assert online(store, MARTS[0], ["new"])["new"] == (utc(2025, 1, 7), {feature: [] for feature in STATE})
+
+
+def test_materialising_everything_again_keeps_what_was_pushed_since(own_home):
+    store = open_store(own_home)
+    newer = state_of("pushed")
+    push(store, "ann", utc(2025, 1, 5, 8, 0, 0, 1), newer)
+    materialize(own_home, full=True)
+    assert online(store, MARTS[0], ["ann"])["ann"] == (utc(2025, 1, 5, 8, 0, 0, 1), newer)
+    assert verify(own_home) > 0  # newer than the mart is right
+
+
+def test_a_late_push_never_brings_back_an_older_state(own_home):
+    store = open_store(own_home)
+    before = online(store, MARTS[0], ["ann"])
+    push(store, "ann", utc(2025, 1, 5, 7, 59), state_of("older"))
+    assert online(store, MARTS[0], ["ann"]) == before
+
+
+def test_verify_names_the_user_whose_online_row_is_wrong(own_home):
+    push(open_store(own_home), "ann", utc(2025, 1, 5, 8), state_of("wrong"))  # just as new as the mart, but different
+    with pytest.raises(
+        FeatureStoreError, match=r"user_recent_events: 1 of 3 .* user_id 'ann'; .*`freshet features --full`"
+    ):
+        verify(own_home)
+    materialize(own_home, full=True)
+    assert verify(own_home) > 0
+
+
+def test_applying_again_keeps_how_far_the_views_are_filled(own_home):
+    ends = {view.name: view.most_recent_end_time for view in open_store(own_home).list_feature_views()}
+    apply(own_home)
+    assert {view.name: view.most_recent_end_time for view in open_store(own_home).list_feature_views()} == ends
+    assert all(ends.values())
+
+
+def test_a_home_without_marts_is_refused_with_the_next_step(tmp_path):
+    with pytest.raises(FeatureStoreError, match="does not exist: run `freshet transform` first"):
+        apply(tmp_path)
+
+
+def newest_rows(home, mart, moment):
+    """What the export itself says: each entity's newest row up to the moment, without Feast or SQL."""
+    newest = {}
+    for row in pq.read_table(mart.path(home)).to_pylist():
+        known_at, entity_id = row["event_timestamp"], row[mart.join_key]
+        if known_at <= moment and (entity_id not in newest or known_at > newest[entity_id][0]):
+            newest[entity_id] = (known_at, features_of(row))
+    return newest
+
+
+def features_of(row):
+    keys = ("user_id", "item_id", "event_timestamp", "activity_date", "popularity_date")
+    return {name: comparable(value) for name, value in row.items() if name not in keys}
+
+
+def online(store, mart, entity_ids):
+    view = store.get_feature_view(mart.view)
+    response = store.get_online_features(
+        [f"{mart.view}:{field.name}" for field in view.features],
+        [{mart.join_key: entity_id} for entity_id in entity_ids],
+    )
+    columns, stamps = response.to_dict(), response.proto.results[-1].event_timestamps
+    return {
+        entity_id: (
+            datetime.fromtimestamp(stamps[n].seconds, UTC).replace(microsecond=stamps[n].nanos // 1_000),
+            {field.name: comparable(columns[field.name][n]) for field in view.features},
+        )
+        for n, entity_id in enumerate(entity_ids)
+    }
+
+
+def history(store, mart, entity_ids, moment):
+    features = [field.name for field in store.get_feature_view(mart.view).features]
+    entities = pd.DataFrame({mart.join_key: entity_ids, "event_timestamp": [moment] * len(entity_ids)})
+    rows = store.get_historical_features(entities, [f"{mart.view}:{feature}" for feature in features]).to_df()
+    return {
+        row[mart.join_key]: {feature: comparable(row[feature]) for feature in features}
+        for row in rows.to_dict("records")
+    }
+
+
+def comparable(value):
+    """One spelling of lists, missing numbers and moments, which Arrow, pandas and Feast each spell their own way."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [comparable(each) for each in value]
+    if isinstance(value, pd.Timestamp):
+        value = value.to_pydatetime()
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=value.tzinfo or UTC)
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def state_of(name):
+    return {
+        "recent_event_ids": [name],
+        "recent_item_ids": ["i1"],
+        "recent_event_types": ["view"],
+        "recent_values": [1.0],
+        "recent_occurred_at": [1],
+        "seen_item_ids": ["i1"],
+    }
+
+
+def push(store, user_id, known_at, state):
+    from feast.data_source import PushMode
+
+    frame = pd.DataFrame([{"user_id": user_id, "event_timestamp": known_at, **state}])
+    store.push(RECENT_EVENTS_PUSH, frame, to=PushMode.ONLINE)
