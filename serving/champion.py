@@ -114,8 +114,7 @@ class ChampionWatcher:
         with contextlib.suppress(OSError):  # a full disk costs the next start its head start, nothing else
             write_last_served(self._models_dir, version, folder)
         self._metrics.model_loads.labels("loaded").inc()
-        self._metrics.model.clear()
-        self._metrics.model.labels(model.ref.name, model.ref.version, model.ref.alias).set(1)
+        self._metrics.note_model(model.ref)
         logger.info("champion loaded", extra={"version": version})
 
     def _refuse(self, version: int, error: Exception) -> None:

@@ -2,8 +2,13 @@
 
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.schemas import ModelRef
+
+# Feast, once imported, makes prometheus_client keep its values in files for many processes; this is one process.
+values.ValueClass = values.MutexValue
 
 _LATENCY_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -40,6 +45,17 @@ class Metrics:
         self.worker_lag = Gauge("freshet_nearline_lag_events", "Events logged but not yet visible", registry=registry)
         self.worker_running = Gauge("freshet_nearline_running", "1 while the worker thread lives", registry=registry)
         self.items = Gauge("freshet_catalogue_items", "Items known to serving", registry=registry)
+        self._answering: ModelRef | None = None
+
+    def note_model(self, model: ModelRef) -> None:
+        """From now on this version answers; the one before it stands at 0."""
+        if self._answering is not None:
+            self._set_model(self._answering, 0)
+        self._set_model(model, 1)
+        self._answering = model
+
+    def _set_model(self, model: ModelRef, value: int) -> None:
+        self.model.labels(model.name, model.version, model.alias).set(value)
 
 
 class MeasureRequests:

@@ -69,7 +69,7 @@ def _by_model(snapshot: Snapshot, state: UserState, n: int, hidden: frozenset[st
         return
     history, now_us = history_of(state, model), to_us(now)
     parts = model.recommender.parts(history, now_us, snapshot.popularity)
-    scores = np.sum(list(parts.values()), axis=0)
+    scores: NDArray[np.float32] = np.stack(list(parts.values())).sum(axis=0, dtype=np.float32)
     if snapshot.is_available is not None:
         scores[~snapshot.is_available] = -np.inf
     scores[[model.item_index[item_id] for item_id in hidden if item_id in model.item_index]] = -np.inf

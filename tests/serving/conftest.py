@@ -1,10 +1,151 @@
-"""Applications over real homes: one empty, and one small world with features, a catalogue and a champion."""
+"""Applications over real homes: one empty, and one small world with features, a catalogue and a champion.
 
+The world is worked by hand: thirty items of three topics on a line each, so that "near" is plain to see: sea-3 goes
+best with sea-2 and sea-4. Version 1 of the model is for the sea when it knows nothing, version 2 for space.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
 from freshet.settings import Settings
 from serving.app import create_app
+
+TOPICS = ("sea", "space", "food")
+ITEM_IDS = [f"{topic}-{number}" for topic in TOPICS for number in range(10)]
+UNAVAILABLE = "sea-9"
+NOT_YET = "space-9"
+NEW_ITEM = "new-0"  # in the catalogue, but younger than the model
+DAY = datetime(2025, 6, 1, tzinfo=UTC)
+MOMENT = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class World:
+    """A home with everything in it, and its two model versions."""
+
+    settings: Settings
+    versions: tuple[int, int]
+
+
+def eventually(condition, seconds=60):
+    """Wait for something that another thread does; returns the last value of ``condition()``."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def recommender_for(favourite):
+    """Neighbours on their topic's line speak for each other; without a history the favourite topic leads."""
+    from training.blend import REGIMES
+    from training.history import Recency
+    from training.llm_recommender import HEADS, LLMRecommender
+    from training.neighbours import Neighbours
+
+    topic = np.repeat(np.arange(len(TOPICS)), 10)
+    place = np.tile(np.arange(10), len(TOPICS))
+    near = np.where(topic[:, None] == topic, 1.0 / (1 + np.abs(place[:, None] - place)), 0).astype(np.float32)
+    np.fill_diagonal(near, 0)
+    weights = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
+    weights[:, [HEADS.index("item_item"), HEADS.index("text"), HEADS.index("trend_all")]] = [1.0, 0.2, 0.01]
+    popularity = np.zeros((len(ITEM_IDS), 4), dtype=np.float32)
+    popularity[topic == TOPICS.index(favourite), 3] = np.arange(10, 0, -1)
+    return LLMRecommender(
+        item_ids=list(ITEM_IDS),
+        item_vectors=np.eye(len(TOPICS), dtype=np.float32)[topic],
+        popularity=popularity,
+        item_item=Neighbours.strongest(near, 9),
+        transitions=Neighbours.strongest(near, 9),
+        sequence=None,
+        weights=weights,
+        recency=Recency(),
+        gate=(0.5,) * len(REGIMES),
+    )
+
+
+def catalogue_table(item_ids):
+    """The items as dbt exports them."""
+    rows = [
+        {
+            "item_id": item_id,
+            "title": item_id.replace("-", " number ").capitalize(),
+            "categories": [item_id.partition("-")[0]],
+            "available_from": datetime(2199, 1, 1, tzinfo=UTC) if item_id == NOT_YET else None,
+            "is_available": item_id != UNAVAILABLE,
+        }
+        for item_id in item_ids
+    ]
+    columns = [("item_id", pa.string()), ("title", pa.string()), ("categories", pa.list_(pa.string()))]
+    columns += [("available_from", MOMENT), ("is_available", pa.bool_())]
+    return pa.Table.from_pylist(rows, schema=pa.schema(columns))
+
+
+def register(tracking_uri, folder: Path, favourite):
+    """Log and register one bundle; returns the version."""
+    from training.bundle import write_bundle
+    from training.registry import register_run
+    from training.tracking import log_bundle, training_run
+
+    described = {"text_encoder": {"name": "none"}, "data": {}, "config": {}, "created_from": {}}
+    write_bundle(folder, recommender_for(favourite), catalogue_table(ITEM_IDS), **described)
+    with training_run(tracking_uri, favourite) as run:
+        log_bundle(tracking_uri, run.info.run_id, folder)
+    return register_run(tracking_uri, run.info.run_id)
+
+
+def write_exports(home: Path):
+    """What dbt exports: user "reader" met sea-4 and turned food-0 down; sea items are popular this week."""
+    counts = [(f"n_interactions_{span}", pa.int64()) for span in ("1d", "7d", "30d", "total")]
+    reader = {
+        "user_id": "reader",
+        "event_timestamp": DAY + timedelta(hours=2),
+        "recent_event_ids": ["r1", "r2", "r3"],
+        "recent_item_ids": ["sea-4", "gone-1", "food-0"],
+        "recent_event_types": ["rating", "view", "dislike"],
+        "recent_values": [4.5, None, None],
+        "recent_occurred_at": [int((DAY + timedelta(hours=hour)).timestamp()) * 1_000_000 for hour in range(3)],
+        "seen_item_ids": ["food-0", "gone-1", "sea-3", "sea-4"],
+    }
+    recent_columns = [("user_id", pa.string()), ("event_timestamp", MOMENT)]
+    recent_columns += [(f"recent_{name}", pa.list_(pa.string())) for name in ("event_ids", "item_ids", "event_types")]
+    recent_columns += [("recent_values", pa.list_(pa.float64())), ("recent_occurred_at", pa.list_(pa.int64()))]
+    recent_columns += [("seen_item_ids", pa.list_(pa.string()))]
+    activity = {
+        "user_id": "reader",
+        "event_timestamp": DAY + timedelta(days=1),
+        **dict.fromkeys([name for name, _ in counts], 3),
+        "n_active_days": 1,
+        "last_interaction_at": DAY + timedelta(hours=2),
+    }
+    activity_columns = [("user_id", pa.string()), ("event_timestamp", MOMENT), *counts, ("n_active_days", pa.int64())]
+    activity_columns += [("last_interaction_at", MOMENT)]
+    popularity = [
+        {
+            "item_id": item_id,
+            "event_timestamp": DAY + timedelta(days=1),
+            **dict.fromkeys([name for name, _ in counts], 10 - int(item_id.partition("-")[2])),
+        }
+        for item_id in ITEM_IDS
+        if item_id.startswith("sea")
+    ]
+    popularity_columns = [("item_id", pa.string()), ("event_timestamp", MOMENT), *counts]
+    exports = {
+        "fct_user_recent_events_daily": ([reader], recent_columns),
+        "fct_user_activity_daily": ([activity], activity_columns),
+        "fct_item_popularity_daily": (popularity, popularity_columns),
+    }
+    (home / "features").mkdir(parents=True)
+    for mart, (rows, columns) in exports.items():
+        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(columns)), home / "features" / f"{mart}.parquet")
+    pq.write_table(catalogue_table([*ITEM_IDS, NEW_ITEM]), home / "features" / "dim_items.parquet")
 
 
 @pytest.fixture(scope="session")
@@ -12,4 +153,50 @@ def cold_api(tmp_path_factory):
     """An application on an empty home: no batch has run, no model is registered."""
     settings = Settings(home=tmp_path_factory.mktemp("cold_home"))
     with TestClient(create_app(settings)) as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory):
+    """A registry with two versions, the first of them champion: (tracking database, versions)."""
+    from training.registry import make_champion
+
+    folder = tmp_path_factory.mktemp("registry")
+    tracking_uri = f"sqlite:///{folder / 'mlflow.db'}"
+    versions = tuple(register(tracking_uri, folder / favourite, favourite) for favourite in ("sea", "space"))
+    make_champion(tracking_uri, versions[0], "the first")
+    return folder / "mlflow.db", versions
+
+
+@pytest.fixture
+def home_with_registry(registry, tmp_path):
+    """A home with a registry of its own, and no features: (settings, versions)."""
+    database, versions = registry
+    settings = Settings(home=tmp_path / "home", champion_poll_seconds=0.05)
+    settings.mlflow_dir.mkdir(parents=True)
+    (settings.mlflow_dir / "mlflow.db").write_bytes(database.read_bytes())
+    return settings, versions
+
+
+@pytest.fixture(scope="session")
+def world(registry, tmp_path_factory):
+    """A home with features online and the first version as champion."""
+    from freshet import feature_store
+
+    database, versions = registry
+    settings = Settings(home=tmp_path_factory.mktemp("world"), champion_poll_seconds=0.2)
+    settings.mlflow_dir.mkdir(parents=True)
+    (settings.mlflow_dir / "mlflow.db").write_bytes(database.read_bytes())
+    write_exports(settings.home)
+    feature_store.apply(settings.home)
+    feature_store.materialize(settings.home)
+    return World(settings, versions)
+
+
+@pytest.fixture(scope="session")
+def api(world):
+    """The application of the world, ready."""
+    with TestClient(create_app(world.settings)) as api:
+        assert eventually(lambda: api.get("/readyz").status_code == 200), api.get("/readyz").json()
+        assert eventually(lambda: not api.get("/readyz").json()["warnings"], 5), api.get("/readyz").json()
         yield api
