@@ -1,13 +1,13 @@
 """Marts to arrays: who met what and when, and what was known at a cut in time.
 
-Every stage of training works on a ``Snapshot``: the items known at its cut, their texts as of then, and the events, each
-marked as training data or not. Both clocks count: an event is training data only if it had happened *and* was received.
-Item indices are a seeded shuffle of the sorted ids, so that no tie-break can become a popularity feature.
+Every stage of training works on a ``Snapshot``: the items known at its cut, their texts as of then, and the events,
+each marked as training data or not. Both clocks count: an event is training data only if it had happened *and* was
+received. Item indices are a seeded shuffle of the sorted ids, so that no tie-break can become a popularity feature.
 """
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from freshet.contract import MAX_RECENT_EVENTS, NEGATIVE_TYPES
 from numpy.typing import NDArray
 
+from freshet.contract import MAX_RECENT_EVENTS, NEGATIVE_TYPES
 from training.history import PADDING, HistoryBatch
 from training.text_tower import item_text
 
@@ -92,7 +92,7 @@ class Popularity:
 
     def as_of(self, moment: int, n_items: int) -> NDArray[np.float32]:
         """The table (V, 4) as of one moment."""
-        return self.steps(np.array([moment], dtype=np.int64), n_items)[0][0]
+        return np.asarray(self.steps(np.array([moment], dtype=np.int64), n_items)[0][0], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,15 @@ class Snapshot:
         """(V,) training interactions per item."""
         return np.bincount(self.training.item, minlength=self.n_items)
 
+    @property
+    def latest_popularity(self) -> NDArray[np.float32]:
+        """(V, 4) as of the cut, or as of the end of the last day of training data if the cut lies after it."""
+        day = 86_400 * 1_000_000
+        end = (int(self.training.known_at.max(initial=0)) // day + 1) * day
+        return self.popularity.as_of(min(self.cut, end), self.n_items)
+
     def targets(self, after: int, until: int | None = None) -> Targets:
-        """Each user's first meetings with items, positive, in the period: what a recommender without repeats can hit."""
+        """Each user's first meetings with items, positive ones, in the period: what a list without repeats can hit."""
         events = self.events
         in_period = (events.occurred_at > after) & (events.occurred_at <= (until or np.iinfo(np.int64).max))
         meetings = events.user.astype(np.int64) * self.n_items + events.item
@@ -156,7 +163,7 @@ class Snapshot:
         return Targets(rows, events.user[rows], events.item[rows], events.occurred_at[rows], left_out)
 
     def histories(self, targets: Targets, limit: int = MAX_RECENT_EVENTS) -> HistoryBatch:
-        """What the platform knew of each target's user just before it: the newest ``limit`` interactions, positive ones kept."""
+        """What was known of each target's user just before: the newest ``limit`` interactions, the positive of them."""
         events = self.events
         index = targets.rows[:, None] + np.arange(-limit, 0)[None, :]  # (M, T)
         is_own = index >= events.first_of_user[targets.rows][:, None]
@@ -166,6 +173,21 @@ class Snapshot:
         keep, index = np.take_along_axis(keep, order, axis=1), np.take_along_axis(index, order, axis=1)
         items = np.where(keep, events.item[index], PADDING).astype(np.int32)
         return HistoryBatch(items, np.where(keep, events.occurred_at[index], 0), targets.now)
+
+    def restricted(self, items: NDArray[np.int64]) -> "Snapshot":
+        """The same world with some of its items only, for choices that need not see all of them."""
+        place = np.full(self.n_items, PADDING, dtype=np.int32)
+        place[items] = np.arange(len(items), dtype=np.int32)
+        events = replace(self.events, item=place[self.events.item])
+        popularity = self.popularity
+        kept = place[popularity.item] != PADDING
+        return replace(
+            self,
+            item_ids=[self.item_ids[item] for item in items],
+            texts=[self.texts[item] for item in items],
+            events=events.where(events.item != PADDING),
+            popularity=Popularity(place[popularity.item][kept], popularity.known_at[kept], popularity.counts[kept]),
+        )
 
     def seen(self, row: int, now: int) -> NDArray[np.int32]:
         """Items the user had met, in any way, before the event in ``row``."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from freshet.contract import SESSION_GAP
 from numpy.typing import NDArray
+
+from freshet.contract import SESSION_GAP
 
 SESSION_GAP_US = int(SESSION_GAP.total_seconds() * 1_000_000)
 PADDING = -1
@@ -66,7 +67,7 @@ class HistoryBatch:
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """(B,) items per history."""
-        return self.is_item.sum(axis=1)
+        return np.asarray(self.is_item.sum(axis=1), dtype=np.int64)
 
     @cached_property
     def gaps_us(self) -> NDArray[np.int64]:
@@ -86,7 +87,7 @@ class HistoryBatch:
         """(B,) whether now lies inside a session rather than at the start of one."""
         if self.items.shape[1] == 0:
             return np.zeros(len(self), dtype=bool)
-        return self.in_session[:, -1]
+        return np.asarray(self.in_session[:, -1], dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,12 @@ class Recency:
     long_term_decay: float = 0.8
     """Factor per item of age before it."""
 
-    def weights(self, batch: HistoryBatch) -> NDArray[np.float32]:
-        """(B, T) weights, 0 for padding and for what has faded below a thousandth."""
+    def weights(self, batch: HistoryBatch, a: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """(B, T) weights, 0 for padding and for what has faded below a thousandth; ``a`` (B,) may differ by moment."""
+        share = np.full(len(batch), self.a, dtype=np.float32) if a is None else a
         age = np.arange(batch.items.shape[1] - 1, -1, -1, dtype=np.float32)
-        recent = np.float32(self.a) * np.float32(self.session_decay) ** age
-        long_term = np.float32(1 - self.a) * np.float32(self.long_term_decay) ** age
+        recent = share[:, None] * np.float32(self.session_decay) ** age
+        long_term = (1 - share)[:, None] * np.float32(self.long_term_decay) ** age
         weights = np.where(batch.in_session, recent, long_term)
         weights[~batch.is_item | (weights < 1e-3)] = 0
         return np.asarray(weights, dtype=np.float32)

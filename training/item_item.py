@@ -1,9 +1,9 @@
 """The item-item head: which items speak for which, in closed form, from behaviour *and* from text.
 
 EASE (Steck 2019) regresses every item on all others. Here the rows of that regression are not only users but also their
-sessions or windows (long histories blur co-occurrence) and the whitened language-model vectors of all items (so items that
-nobody has met have weights too). The inverse is taken in place in float32, one V×V matrix in all; rows are then cut to
-their strongest neighbours.
+sessions or windows (long histories blur co-occurrence) and the whitened language-model vectors of all items (so items
+that nobody has met have weights too). The inverse is taken in place in float32, one V×V matrix in all; rows are then
+cut to their strongest neighbours.
 
 Sizes: up to ``max_items`` the matrix is dense (10 s and 400 MB at 10k items). In a larger catalogue the most met
 ``max_items`` take part and the others have no weights here: the text, sequence, transition and trend heads rank them.
@@ -60,7 +60,7 @@ def window_rows(events: Events, n_items: int, size: int) -> csr_matrix:
     """(W, V) 1 where a run of ``size`` successive interactions of a user met an item; runs overlap by half."""
     stride = max(size // 2, 1)
     position = np.arange(len(events)) - events.first_of_user
-    # The run that starts at multiple m of the stride covers positions m·stride … m·stride + size − 1: two runs an event.
+    # The run that starts at multiple m of the stride covers positions m·stride … m·stride+size−1: two an event.
     last = position // stride
     windows_of_user = int(last.max(initial=0)) + 1
     key = events.user.astype(np.int64) * windows_of_user + last
@@ -120,7 +120,7 @@ def weights_from_inverse(inverse: NDArray[np.float32], width: int) -> Neighbours
     items = np.empty((len(inverse), min(width, len(inverse))), dtype=np.int32)
     weights = np.empty(items.shape, dtype=np.float32)
     for start in range(0, len(inverse), _BLOCK):
-        block = inverse[start : start + _BLOCK] * scale[None, :]
+        block = (inverse[start : start + _BLOCK] * scale[None, :]).astype(np.float32, copy=False)
         items[start : start + _BLOCK], weights[start : start + _BLOCK] = strongest_of_rows(block, items.shape[1])
     return Neighbours(items, weights)
 

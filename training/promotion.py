@@ -1,13 +1,14 @@
 """The promotion gate: one pure rule, and the function that asks it about a registered version and moves the aliases.
 
-What the rule compares. Challenger and champion must have predicted the same events without having seen them:
+What the rule compares. Challenger and champion must have predicted events that neither had seen, and neither may have
+learned from much newer data than the other:
 
 1. Both runs have the same holdout (``evaluation/table.json``: equal ``holdout``): each run's own per-user results, made
    with weights frozen at the same cut.
-2. Otherwise, rows of slice ``since_champion`` in the challenger's ``per_user.parquet``: the champion's bundle (model
-   ``champion``) beside the challenger on the test events after the champion's training data ended.
-3. Where those are too few to tell, the data barely grew and the two holdouts nearly coincide: both runs' own results
-   on the users they share. The reason says so.
+2. Mostly new test events: rows of slice ``since_champion`` in the challenger's ``per_user.parquet``, where the champion's
+   bundle (model ``champion``) stands beside the challenger on the test events after the champion's training data ended.
+3. Mostly old ones, or too few new: both runs' own results on the users they share. (On the few events since, a champion
+   refitted up to yesterday would win against weights frozen at the cut, whichever is the better model.)
 """
 
 import logging
@@ -17,6 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from training import registry
 from training.bundle import BundleError, load_bundle
@@ -187,7 +190,8 @@ def _pair_with_champion(
     if _holdout(challenger) == _holdout(champion):
         return _pairs(ours, theirs), f"version {champion.version} on the same holdout"
     since = ours.pair(RECOMMENDER_NAME, ours, CHAMPION_NAME, SINCE_CHAMPION)
-    if since is not None and len(since.ours) >= MIN_USERS and since.n_events.sum() >= MIN_EVENTS:
+    is_enough = since is not None and len(since.ours) >= MIN_USERS and since.n_events.sum() >= MIN_EVENTS
+    if since is not None and is_enough and _overlap(challenger, champion) < 0.5:
         return {WHOLE: since}, f"version {champion.version}'s bundle on the events after its training"
     pairs = _pairs(ours, theirs)
     if WHOLE not in pairs or len(pairs[WHOLE].ours) < MIN_USERS:
@@ -195,7 +199,14 @@ def _pair_with_champion(
             {},
             f"fewer than {MIN_USERS} test users are shared with version {champion.version}; add data or roll back",
         )
-    return pairs, f"version {champion.version} on the users that both holdouts share, as the data barely grew"
+    return pairs, f"version {champion.version} on the users of both holdouts, as few events are new"
+
+
+def _overlap(challenger: ModelVersion, champion: ModelVersion) -> float:
+    """The share of the champion's test period that is in the challenger's too."""
+    ours, theirs = _holdout(challenger), _holdout(champion)
+    length = theirs["until_us"] - theirs["after_us"]
+    return float(np.clip((theirs["until_us"] - ours["after_us"]) / length, 0, 1)) if length > 0 else 1.0
 
 
 def _pairs(ours: PerUser, theirs: PerUser) -> dict[str, PairedScores]:
@@ -211,5 +222,9 @@ def _per_user(version: ModelVersion) -> PerUser:
     return PerUser.from_table(table)
 
 
-def _holdout(version: ModelVersion) -> Any:
-    return (read_json_artifact(version.tracking_uri, version.run_id, TABLE) or {}).get("holdout", version.run_id)
+def _holdout(version: ModelVersion) -> dict[str, Any]:
+    table = read_json_artifact(version.tracking_uri, version.run_id, TABLE)
+    if table is None:
+        raise registry.RegistryError(f"run {version.run_id} has no {TABLE}: it was not evaluated, train again")
+    holdout: dict[str, Any] = table["holdout"]
+    return holdout

@@ -6,6 +6,7 @@ to.
 
 import contextlib
 import logging
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 MODEL_NAME = "freshet-recommender"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-_MAX_TAG = 5_000
+_MAX_TEXT = 5_000
 
 
 class RegistryError(LookupError):
@@ -179,7 +180,7 @@ def _create_version(tracking_uri: str, run_id: str) -> int:
         run_id=run_id,
         model_id=logged[-1],
         tags=_version_tags(run.data),
-        description=read_text_artifact(tracking_uri, run_id, "model_card.md"),
+        description=_description(read_text_artifact(tracking_uri, run_id, "model_card.md")),
     )
     return int(created.version)
 
@@ -187,7 +188,7 @@ def _create_version(tracking_uri: str, run_id: str) -> int:
 def _write_verdict(tracking_uri: str, version: int, verdict: str, reason: str) -> None:
     client = client_of(tracking_uri)
     client.set_model_version_tag(MODEL_NAME, version, "verdict", verdict)
-    client.set_model_version_tag(MODEL_NAME, version, "verdict_reason", reason[:_MAX_TAG])
+    client.set_model_version_tag(MODEL_NAME, version, "verdict_reason", reason[:_MAX_TEXT])
 
 
 def _from_mlflow(tracking_uri: str, found: "MlflowVersion", aliases: list[str] | None = None) -> ModelVersion:
@@ -204,7 +205,15 @@ def _from_mlflow(tracking_uri: str, found: "MlflowVersion", aliases: list[str] |
 
 
 def _version_tags(run_data: Any) -> dict[str, str]:
-    """What a reader of the registry's list wants to see without opening the run."""
+    """What a reader of the registry's list wants to see without opening the run: the model and its baselines."""
     tags = {key: value for key, value in run_data.tags.items() if not key.startswith("mlflow.")}
-    figures = {key: f"{value:.4f}" for key, value in run_data.metrics.items() if "ndcg_at_10" in key}
+    whole = re.compile(r"test/(?!only_|without_)[^/]+/ndcg_at_10(_lower|_upper)?")
+    figures = {key: f"{value:.4f}" for key, value in run_data.metrics.items() if whole.fullmatch(key)}
     return {**tags, **figures}
+
+
+def _description(card: str | None) -> str | None:
+    """A card as far as the registry's column holds it."""
+    if card is None or len(card) <= _MAX_TEXT:
+        return card
+    return card[: card.rfind("\n", 0, _MAX_TEXT - 80)] + "\n\n… (the whole card is model_card.md of the run)\n"

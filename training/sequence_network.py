@@ -1,9 +1,9 @@
 """The causal transformer over ``z_i = adaptor(text_i) + g_i · e_i``: what an item says, and who it has become.
 
-``g_i = n_i / (n_i + κ)`` fades the identity in with the number of interactions, and item-dropout hides it at random, so that
-an unseen item is ranked by its text alone. Position is a learned bias by distance, which makes every position of a window
-equally good to learn from. The time until the next event, known whenever somebody asks, tells a session's start from its
-inside.
+``g_i = n_i / (n_i + κ)`` fades the identity in with the number of interactions, and item-dropout hides it at random, so
+that an unseen item is ranked by its text alone. Position is a learned bias by distance, which makes every position of a
+window equally good to learn from. The time until the next event, known whenever somebody asks, tells a session's start
+from its inside.
 """
 
 import io
@@ -27,22 +27,22 @@ class SequenceConfig:
 
     embedding_size: int = 64
     """D."""
-    layers: int = 2
+    layers: int = 1
     heads: int = 2
     max_length: int = 64
     """T: items of history read."""
-    dropout: float = 0.2
+    dropout: float = 0.1
     item_dropout: float = 0.15
     """Share of items whose identity is hidden in a step."""
     fade_in: float = 10.0
     """κ: interactions at which identity counts as much as it will be without."""
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
-    batch_size: int = 32
+    batch_size: int = 8
     """Windows of ``max_length`` items per step."""
-    negatives: int = 2_048
+    negatives: int = 512
     """Items in the softmax beside the right one; the whole catalogue where it is not larger."""
-    patience: int = 3
+    patience: int = 2
     """Epochs without a better validation before training stops."""
     refit_share: float = 0.3
     """Epochs of a warm-started refit, as a share of the best epoch found on validation."""

@@ -1,7 +1,7 @@
 """Train the sequence head: windows of histories, cross-entropy at every position, an epoch at a time.
 
-Every epoch ends with a checkpoint and draws its chance from (seed, epoch) alone, so a run that was killed goes on from its
-last epoch and ends with the same weights as one that was not.
+Every epoch ends with a checkpoint and draws its chance from (seed, epoch) alone, so a run that was killed goes on from
+its last epoch and ends with the same weights as one that was not.
 """
 
 import json
@@ -50,6 +50,33 @@ class TrainedSequence:
 
 
 @dataclass(frozen=True)
+class WarmStart:
+    """An earlier network, and where its items stand now."""
+
+    network: SequenceNetwork
+    earlier_items: NDArray[np.int64]  # (n,) items known then, in the earlier network …
+    items: NDArray[np.int64]  # (n,) … and in the new one
+
+    @classmethod
+    def between(cls, network: SequenceNetwork, earlier_ids: list[str], ids: list[str]) -> "WarmStart":
+        """Match items by id; those new since then start as they would without."""
+        place = {item_id: index for index, item_id in enumerate(ids)}
+        pairs = [(then, place[item_id]) for then, item_id in enumerate(earlier_ids) if item_id in place]
+        both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        return cls(network, both[:, 0], both[:, 1])
+
+    @torch.no_grad()
+    def carry_over(self, network: SequenceNetwork) -> None:
+        """Copy all weights; those of items go where the items stand now."""
+        earlier = self.network.state_dict()
+        for name, value in network.state_dict().items():
+            if name in ("identity.weight", "item_bias"):
+                value[self.items] = earlier[name][self.earlier_items]
+            else:
+                value.copy_(earlier[name])
+
+
+@dataclass(frozen=True)
 class Windows:
     """(N, T) histories to learn from, with the item that followed each position."""
 
@@ -85,7 +112,7 @@ def train_sequence(
     epochs: int,
     seed: int,
     folder: Path,
-    warm_start: SequenceNetwork | None = None,
+    warm_start: WarmStart | None = None,
     validate: Validate | None = None,
     title: str = "sequence head",
 ) -> TrainedSequence:
@@ -96,7 +123,7 @@ def train_sequence(
         torch.manual_seed(seed)
         network = SequenceNetwork(len(vectors), vectors.shape[1], config)
     if warm_start is not None:
-        network.load_state_dict(warm_start.state_dict())
+        warm_start.carry_over(network)
     rate = config.learning_rate * (0.3 if warm_start is not None else 1.0)
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=config.weight_decay)
     run = TrainedSequence(network, text, fade, best_epoch=0)
@@ -176,7 +203,7 @@ def _loss(
         logits = users @ network.item_vectors(run.text, fade, torch.arange(n_items)).T + network.item_bias
         return torch.nn.functional.cross_entropy(logits, right, reduction="sum"), len(right)
     others = torch.from_numpy(generator.choice(n_items, config.negatives, replace=False))
-    # Each sampled item stands for several of the catalogue; the logarithm of how many makes this the full softmax on average.
+    # Each sampled item stands for several of the catalogue: with the logarithm of how many, this is the full softmax.
     logits = users @ network.item_vectors(run.text, fade, others).T + network.item_bias[others]
     logits = logits + float(np.log((n_items - 1) / config.negatives))
     logits = logits.masked_fill(others[None, :] == right[:, None], -1e9)
@@ -216,12 +243,15 @@ def _restore(
         return {name: value.clone() for name, value in network.state_dict().items()}
     saved = json.loads(path.read_text())
     tensors = load_file(folder / saved["file"])
-    of_kind = lambda kind: {k.removeprefix(kind): v for k, v in tensors.items() if k.startswith(kind)}  # noqa: E731
-    network.load_state_dict(of_kind("network."))
+    network.load_state_dict(_of_kind(tensors, "network."))
     states: dict[int, dict[str, Tensor]] = {}
-    for key, value in of_kind("optimizer.").items():
+    for key, value in _of_kind(tensors, "optimizer.").items():
         number, name = key.split(".", 1)
         states.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
     run.best_epoch, run.curve = saved["best_epoch"], saved["curve"]
-    return of_kind("best.")
+    return _of_kind(tensors, "best.")
+
+
+def _of_kind(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
+    return {name.removeprefix(kind): tensor for name, tensor in tensors.items() if name.startswith(kind)}

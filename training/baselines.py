@@ -1,0 +1,132 @@
+"""What the model must beat, tuned on the same validation and given the same histories: popularity, item-kNN, EASE."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from training.dataset import Events
+from training.history import HistoryBatch, Recency
+from training.item_item import add_gram, dense_items, invert_in_place, mirror_upper, user_rows
+from training.neighbours import Neighbours
+from training.transitions import strongest_of_sparse
+
+Option = TypeVar("Option")
+Scores = NDArray[np.float32]
+_NEIGHBOURS = 200
+_MAX_DENSE_ITEMS = 12_000
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """One column of the daily popularity: 1 the last 7 days, 3 all time."""
+
+    column: int
+
+    def score_batch(self, batch: HistoryBatch, tables: Scores, table_of: NDArray[np.int64]) -> Scores:
+        """The same for everybody, as of each moment's day."""
+        return tables[table_of, :, self.column]
+
+
+@dataclass(frozen=True)
+class NeighbourModel:
+    """Item-to-item weights read with a decayed history: item-kNN."""
+
+    neighbours: Neighbours
+    recency: Recency
+
+    def score_batch(self, batch: HistoryBatch, tables: Scores, table_of: NDArray[np.int64]) -> Scores:
+        """Sum of the history's rows."""
+        return self.neighbours.score(batch, self.recency.weights(batch))
+
+
+@dataclass(frozen=True)
+class FewUsersEase:
+    """EASE where users are fewer than items: by Woodbury's identity exact, without a V×V matrix."""
+
+    rows: csr_matrix  # (U, V)
+    kernel: NDArray[np.float32]  # (U, U) (λI + X·Xᵀ)⁻¹
+    diagonal: NDArray[np.float32]  # (V,) of λP
+    recency: Recency
+
+    def score_batch(self, batch: HistoryBatch, tables: Scores, table_of: NDArray[np.int64]) -> Scores:
+        """History · B with B = −P / diag(P) off the diagonal, where λP = I − Xᵀ·kernel·X."""
+        history = history_matrix(batch, self.recency, self.rows.shape[1])
+        through = np.asarray((history @ self.rows.T).todense(), dtype=np.float32) @ self.kernel  # (B, U)
+        dense: Scores = (self.rows.T @ through.T).T / self.diagonal
+        own = history.tocoo()
+        dense[own.row, own.col] += own.data * (1 - 1 / self.diagonal[own.col])
+        return dense
+
+
+@dataclass(frozen=True)
+class ManyUsersEase:
+    """EASE with its whole matrix, over all items or the most met ones."""
+
+    chosen: NDArray[np.int64]  # (C,)
+    weights: NDArray[np.float32]  # (C, C)
+    n_items: int
+    recency: Recency
+
+    def score_batch(self, batch: HistoryBatch, tables: Scores, table_of: NDArray[np.int64]) -> Scores:
+        """History · B."""
+        scores = np.zeros((len(batch), self.n_items), dtype=np.float32)
+        scores[:, self.chosen] = history_matrix(batch, self.recency, self.n_items)[:, self.chosen] @ self.weights
+        return scores
+
+
+def history_matrix(batch: HistoryBatch, recency: Recency, n_items: int) -> csr_matrix:
+    """(B, V) weights of histories."""
+    weights = recency.weights(batch)
+    rows, columns = np.nonzero(weights)
+    cells = (rows, batch.items[rows, columns])
+    return csr_matrix((weights[rows, columns], cells), shape=(len(batch), n_items))
+
+
+def fit_ease(events: Events, n_items: int, ridge: float, recency: Recency) -> FewUsersEase | ManyUsersEase:
+    """EASE (Steck 2019), exact; in the form that fits the number of users."""
+    rows = user_rows(events, n_items)
+    if 2 * rows.shape[0] < n_items:
+        gram = np.asarray((rows @ rows.T).todense(), dtype=np.float64)
+        kernel = np.linalg.inv(gram + ridge * np.eye(len(gram))).astype(np.float32)
+        through = np.asarray(rows.T @ kernel, dtype=np.float32)  # (V, U)
+        diagonal = 1 - np.asarray(rows.multiply(through.T).sum(axis=0)).ravel()
+        return FewUsersEase(rows, kernel, diagonal.astype(np.float32), recency)
+    chosen = dense_items(events, n_items, _MAX_DENSE_ITEMS)
+    inverse = np.zeros((len(chosen), len(chosen)), dtype=np.float32)
+    add_gram(inverse, rows[:, chosen])
+    inverse = invert_in_place(inverse, ridge)
+    mirror_upper(inverse)
+    inverse *= (-1 / inverse.diagonal())[None, :]
+    inverse[np.diag_indices_from(inverse)] = 0
+    return ManyUsersEase(chosen, inverse, n_items, recency)
+
+
+def fit_item_knn(events: Events, n_items: int, shrinkage: float, recency: Recency) -> NeighbourModel:
+    """Cosine of items by their users, shrunk where few users stand behind it."""
+    rows = user_rows(events, n_items)
+    counts = np.asarray(rows.sum(axis=0)).ravel()
+    columns = rows.T.tocsr()
+    parts = []
+    for start in range(0, n_items, 1_024):
+        block = (columns[start : start + 1_024] @ rows).tocsr()
+        first = np.repeat(np.arange(block.shape[0]) + start, np.diff(block.indptr))
+        block.data = block.data / (np.sqrt(counts[first] * counts[block.indices]) + shrinkage)
+        block.data[first == block.indices] = 0
+        block.eliminate_zeros()
+        parts.append(strongest_of_sparse(block, _NEIGHBOURS))
+    width = max(part.items.shape[1] for part in parts)
+    items, weights = (
+        np.concatenate([np.pad(table, ((0, 0), (0, width - table.shape[1]))) for table in tables])
+        for tables in ([part.items for part in parts], [part.weights for part in parts])
+    )
+    return NeighbourModel(Neighbours(items, weights.astype(np.float32)), recency)
+
+
+def best_of(options: Iterable[Option], judge: Callable[[Option], float]) -> tuple[Option, float]:
+    """The option that the judge likes best, the first of equals."""
+    judged = [(option, judge(option)) for option in options]
+    return max(judged, key=lambda pair: pair[1])

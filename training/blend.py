@@ -1,0 +1,200 @@
+"""The gate: how much each head counts at which moment, chosen on validation.
+
+Heads speak in different units, so each is brought to z-scores over the catalogue and its heavy tail to logarithms.
+Few heads are then added greedily while NDCG@10 on validation rises. A regime (start of a session or inside it, short or
+long history) gets weights of its own only if weights found on one half of the users help the other half: gates with
+more freedom were worse than one good head.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.history import HistoryBatch
+from training.metrics import ndcg
+
+REGIMES = ("no_history", "start_short", "start_long", "inside_short", "inside_long")
+LONG_HISTORY = 20
+"""Items from which a history counts as long."""
+
+_STEPS = (-0.3, -0.1, -0.05, 0.05, 0.1, 0.2, 0.35, 0.6, 1.0)
+_MIN_GAIN = 0.003
+"""Relative gain on validation below which a further change is taken for noise."""
+_MIN_REGIME_EVENTS = 100
+_MAX_ROUNDS = 8
+K = 10
+
+
+def regime_of(batch: HistoryBatch) -> NDArray[np.int64]:
+    """(B,) the number of each moment's regime in REGIMES."""
+    regime = 1 + 2 * batch.is_inside_session.astype(np.int64) + (batch.lengths >= LONG_HISTORY)
+    return np.where(batch.lengths == 0, 0, regime)
+
+
+def normalise(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(…, V) -> sign · log1p |z| over the catalogue; a row that says nothing stays 0."""
+    centred = scores - scores.mean(axis=-1, keepdims=True, dtype=np.float32)
+    spread = np.sqrt(np.mean(np.square(centred), axis=-1, keepdims=True, dtype=np.float32))
+    centred /= np.where(spread > 1e-8, spread, np.float32(np.inf))
+    logarithm = np.log1p(np.abs(centred))
+    return np.asarray(np.copysign(logarithm, centred), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What the search over weights looks at: per event the items that any head puts forward, and the target."""
+
+    heads: tuple[str, ...]
+    values: NDArray[np.float32]  # (H, M, C) normalised scores; −inf is never one of them
+    target_values: NDArray[np.float32]  # (H, M)
+    is_rival: NDArray[np.bool_]  # (M, C) a candidate, not the target, not seen, not listed twice
+    regime: NDArray[np.int64]  # (M,)
+    user: NDArray[np.int32]  # (M,)
+
+    def where(self, rows: NDArray[np.bool_]) -> "Candidates":
+        """Some of the events."""
+        return Candidates(
+            self.heads,
+            self.values[:, rows],
+            self.target_values[:, rows],
+            self.is_rival[rows],
+            self.regime[rows],
+            self.user[rows],
+        )
+
+    def mixed(self, weights: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Blended scores of the candidates (M, C) and of the targets (M,)."""
+        used = np.flatnonzero(weights)
+        scores = np.zeros(self.is_rival.shape, dtype=np.float32)
+        for head in used:
+            scores += weights[head] * self.values[head]
+        return scores, weights[used] @ self.target_values[used]
+
+    def quality(self, scores: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(M,) NDCG@10; a candidate of equal score counts half."""
+        better = ((scores > target[:, None]) & self.is_rival).sum(axis=1)
+        equal = ((scores == target[:, None]) & self.is_rival).sum(axis=1)
+        return ndcg(better + equal // 2, K)
+
+
+def collect_candidates(
+    chunks: Iterable[tuple[Mapping[str, NDArray[np.float32]], Sequence[NDArray[np.int32]], NDArray[np.int32]]],
+    regime: NDArray[np.int64],
+    user: NDArray[np.int32],
+    per_head: int = 100,
+) -> Candidates:
+    """From chunks of (normalised scores by head (B, V), seen items per row, target items) to the candidates."""
+    values, target_values, rivals = [], [], []
+    heads: tuple[str, ...] = ()
+    for scores, seen, targets in chunks:
+        heads = tuple(scores)
+        rows = np.arange(len(targets))[:, None]
+        hidden = np.zeros((len(targets), next(iter(scores.values())).shape[1]), dtype=bool)
+        for row, items in enumerate(seen):
+            hidden[row, items] = True
+        items = np.concatenate([_leaders(each, hidden, per_head) for each in scores.values()], axis=1)
+        items.sort(axis=1)
+        repeated = np.concatenate([np.zeros_like(rows, dtype=bool), items[:, 1:] == items[:, :-1]], axis=1)
+        rivals.append(~repeated & ~hidden[rows, items] & (items != targets[:, None]))
+        values.append(np.stack([each[rows, items] for each in scores.values()]))
+        target_values.append(np.stack([each[rows[:, 0], targets] for each in scores.values()]))
+    return Candidates(
+        heads,
+        np.concatenate(values, axis=1),
+        np.concatenate(target_values, axis=1),
+        np.concatenate(rivals),
+        regime,
+        user,
+    )
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Weights by regime."""
+
+    heads: tuple[str, ...]
+    weights: NDArray[np.float32]  # (len(REGIMES), H)
+    report: dict[str, float]
+    """NDCG@10 on validation: of fixed weights, of the table, and of each half judged by the other."""
+
+    def table(self) -> dict[str, dict[str, float]]:
+        """Weights by regime and head, for logs and people; heads of no weight are left out."""
+        return {
+            regime: {head: round(float(w), 4) for head, w in zip(self.heads, row, strict=True) if w}
+            for regime, row in zip(REGIMES, self.weights, strict=True)
+        }
+
+
+def fit_blend(candidates: Candidates, seed: int) -> Blend:
+    """Fixed weights for all moments, then a regime's own ones where they prove themselves."""
+    fixed = search_weights(candidates)
+    weights = np.tile(fixed, (len(REGIMES), 1))
+    report = {"fixed": _mean_quality(candidates, fixed)}
+    half = _random_half(candidates.user, seed)
+    for number, name in enumerate(REGIMES):
+        inside = candidates.regime == number
+        if inside.sum() < _MIN_REGIME_EVENTS:
+            continue
+        first, second = candidates.where(inside & half), candidates.where(inside & ~half)
+        gain = _gain_elsewhere(first, second, fixed) + _gain_elsewhere(second, first, fixed)
+        report[f"gain_elsewhere/{name}"] = gain / inside.sum()
+        if gain > 0:
+            weights[number] = search_weights(candidates.where(inside), start=fixed)
+    total = sum(
+        candidates.where(candidates.regime == number)
+        .quality(*candidates.where(candidates.regime == number).mixed(weights[number]))
+        .sum()
+        for number in range(len(REGIMES))
+    )
+    report["by_regime"] = float(total / len(candidates.user))
+    return Blend(candidates.heads, weights, report)
+
+
+def search_weights(candidates: Candidates, start: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """Greedy: change one head's weight by the step that helps most, until none helps enough."""
+    n_heads = len(candidates.heads)
+    weights = np.zeros(n_heads, dtype=np.float32) if start is None else start.copy()
+    best = _mean_quality(candidates, weights) if start is not None else -1.0
+    for _ in range(_MAX_ROUNDS):
+        scores, target = candidates.mixed(weights)
+        trials = []
+        for head in range(n_heads):
+            for step in (1.0,) if not weights.any() else _STEPS:
+                change = np.float32(step)
+                trial = candidates.quality(
+                    scores + change * candidates.values[head], target + change * candidates.target_values[head]
+                )
+                trials.append((float(trial.mean()), head, change))
+        quality, head, change = max(trials, key=lambda trial: trial[0])
+        if quality <= best * (1 + _MIN_GAIN) + 1e-9:
+            break
+        best = quality
+        weights[head] = np.round(weights[head] + change, 4)
+    return weights
+
+
+def _gain_elsewhere(learn: Candidates, judge: Candidates, fixed: NDArray[np.float32]) -> float:
+    """What weights found on one half of the users bring to the other, summed over its events."""
+    if len(learn.user) == 0 or len(judge.user) == 0:
+        return 0.0
+    own = search_weights(learn, start=fixed)
+    return float((judge.quality(*judge.mixed(own)) - judge.quality(*judge.mixed(fixed))).sum())
+
+
+def _mean_quality(candidates: Candidates, weights: NDArray[np.float32]) -> float:
+    return float(candidates.quality(*candidates.mixed(weights)).mean())
+
+
+def _random_half(user: NDArray[np.int32], seed: int) -> NDArray[np.bool_]:
+    users = np.unique(user)
+    chosen = np.random.default_rng(seed).permutation(users)[: len(users) // 2]
+    return np.isin(user, chosen)
+
+
+def _leaders(scores: NDArray[np.float32], hidden: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+    """(B, count) the unseen items that a head puts first."""
+    visible = np.where(hidden, -np.inf, scores)
+    count = min(count, scores.shape[1])
+    return np.argpartition(-visible, count - 1, axis=1)[:, :count]

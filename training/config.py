@@ -1,0 +1,77 @@
+"""What a training run can be told: one frozen configuration from settings and a form; unknown names are refused."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from freshet.settings import Settings, load_settings
+from training.item_item import ItemItemConfig
+from training.sequence_network import SequenceConfig
+from training.transitions import TransitionConfig
+
+_CODE = 1
+"""Raised when the same configuration and data would give another model: work kept from before is then not reused."""
+
+
+class ConfigError(ValueError):
+    """A name or a value is not one that training knows; the message names it."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what a run gives, beside the data."""
+
+    text_backbone: str = "minilm"
+    """The language model that reads items."""
+    epochs: int = 12
+    """Passes of the sequence head at most; validation stops it earlier. 0 leaves that head out."""
+    seed: int = 0
+    """Item order, weights, samples, ties and bootstrap draw from it."""
+    as_of: int | None = None
+    """Microseconds since 1970: train as if nothing later were known. None takes everything there is."""
+    text_size: int = 256
+    """E: dimensions kept of the language model's."""
+    tuning_events: int = 2_000
+    """Validation events, drawn at random, by which choices are made."""
+    tuning_items: int = 3_000
+    """Most met items on which the item-item head's ridge, text weight and rows are chosen."""
+    test_events: int = 20_000
+    """Test events at most."""
+    item_item: ItemItemConfig = field(default_factory=ItemItemConfig)
+    sequence: SequenceConfig = field(default_factory=SequenceConfig)
+    transitions: TransitionConfig = field(default_factory=TransitionConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse what no run could use."""
+        if self.epochs < 0:
+            raise ConfigError(f"epochs is {self.epochs}: give 0 or more")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}: give 0 or more")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as logged."""
+        return dataclasses.asdict(self)
+
+    def key(self, content_hash: str) -> str:
+        """Names a run's working folder: the same configuration on the same data finds its earlier work."""
+        text = json.dumps([_CODE, self.as_dict(), content_hash], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_config(form: Mapping[str, Any] | None = None) -> tuple[Settings, TrainConfig]:
+    """The settings, and the configuration they give with a form's values put in. Raises ConfigError."""
+    settings = load_settings()
+    known = {found.name for found in dataclasses.fields(TrainConfig)}
+    given = {name: value for name, value in (form or {}).items() if value is not None}
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise ConfigError(
+                f"training has no {name!r}: " + (f"did you mean {close[0]}?" if close else str(sorted(known)))
+            )
+    defaults = {"text_backbone": settings.text_backbone, "epochs": settings.train_epochs, "seed": settings.seed}
+    return settings, TrainConfig(**{**defaults, **given})

@@ -1,0 +1,258 @@
+"""The three stages of a run: choose on validation, judge on test, fit on everything.
+
+Each stage freezes one cut in time and fits the same heads on what was known then. What a stage has made lies in its
+folder; a run that was killed finds it there and goes on.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.baselines import Popularity, fit_ease, fit_item_knn
+from training.blend import REGIMES
+from training.config import TrainConfig
+from training.dataset import Snapshot, Targets
+from training.evaluate import Each, Scorer, evaluate
+from training.history import HistoryBatch, Recency
+from training.item_item import ItemItemConfig, fit_item_item
+from training.llm_recommender import HEADS, LLMRecommender
+from training.neighbours import Neighbours
+from training.sequence_head import SequenceHead, gap_buckets
+from training.sequence_training import TrainedSequence, WarmStart, train_sequence
+from training.transitions import fit_transitions
+from training.tuning import (
+    BaselineChoices,
+    ReadingChoices,
+    choose_baselines,
+    choose_blend,
+    choose_item_item,
+    choose_reading,
+)
+
+logger = logging.getLogger(__name__)
+
+Scores = NDArray[np.float32]
+
+
+@dataclass
+class Stopwatch:
+    """Where the time goes, by the name of the step."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time one step and say so."""
+        started = time.perf_counter()
+        yield
+        took = time.perf_counter() - started
+        self.seconds[name] = self.seconds.get(name, 0.0) + took
+        logger.info("%s took %.1f s", name, took)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A cut in time, the items' vectors, and a folder of its own."""
+
+    name: str
+    snapshot: Snapshot
+    vectors: Scores  # (V, E)
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Choices:
+    """All that validation decided; written as JSON, so that a later stage or run needs no validation."""
+
+    item_item: ItemItemConfig
+    reading: ReadingChoices
+    weights: list[list[float]]  # by regime and head
+    blend_report: dict[str, float]
+    best_epoch: int
+    curve: list[dict[str, float]]
+    baselines: BaselineChoices
+
+    def save(self, path: Path) -> None:
+        """Write at once or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pending = path.with_suffix(".tmp")
+        pending.write_text(json.dumps(asdict(self), indent=1))
+        pending.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Choices":
+        """Read what ``save`` wrote."""
+        read: dict[str, Any] = json.loads(path.read_text())
+        reading = read["reading"]
+        return cls(
+            item_item=ItemItemConfig(**read["item_item"]),
+            reading=ReadingChoices(Recency(**reading["recency"]), tuple(reading["gate"])),
+            weights=read["weights"],
+            blend_report=read["blend_report"],
+            best_epoch=read["best_epoch"],
+            curve=read["curve"],
+            baselines=BaselineChoices(**read["baselines"]),
+        )
+
+
+def choose(stage: Stage, until: int, config: TrainConfig, watch: Stopwatch) -> tuple[Choices, TrainedSequence | None]:
+    """Stage one: every choice, judged on the events between the stage's cut and ``until``."""
+    snapshot, path = stage.snapshot, stage.folder / "choices.json"
+    targets = snapshot.targets(snapshot.cut, until).sample(config.tuning_events, config.seed)
+    with watch.step("choose: sequence head"):
+        trained = _train_chosen(stage, targets, config)
+    if path.exists():
+        return Choices.load(path), trained
+    with watch.step("choose: item-item head"):
+        limits = (config.tuning_items, config.tuning_events)
+        item_item = choose_item_item(
+            snapshot, stage.vectors, snapshot.cut, until, config.item_item, limits, config.seed
+        )
+    with watch.step("choose: fit item-item head"):
+        neighbours = fit_item_item(snapshot.training, stage.vectors, item_item)
+    with watch.step("choose: reading of histories"):
+        reading = choose_reading(neighbours, snapshot, targets, config.seed)
+    with watch.step("choose: blend"):
+        head = trained.head() if trained else None
+        nothing = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
+        recommender = _assemble(stage, neighbours, head, reading, nothing, config)
+        blend = choose_blend(recommender, snapshot, targets, config.seed)
+    with watch.step("choose: baselines"):
+        baselines = choose_baselines(snapshot, targets, config.seed)
+    choices = Choices(
+        item_item=item_item,
+        reading=reading,
+        weights=[[round(float(weight), 4) for weight in row] for row in blend.weights],
+        blend_report=blend.report,
+        best_epoch=trained.best_epoch if trained else 0,
+        curve=trained.curve if trained else [],
+        baselines=baselines,
+    )
+    choices.save(path)
+    logger.info("chosen", extra={"choices": asdict(choices), "weights": blend.table()})
+    return choices, trained
+
+
+def refit(
+    stage: Stage,
+    choices: Choices,
+    earlier: tuple[Stage, TrainedSequence] | None,
+    config: TrainConfig,
+    watch: Stopwatch,
+) -> tuple[LLMRecommender, TrainedSequence | None]:
+    """Stages two and three: the chosen model on all that was known at the stage's cut."""
+    trained, head = None, None
+    if earlier is not None:
+        with watch.step(f"{stage.name}: sequence head"):
+            before, network = earlier
+            warm = WarmStart.between(network.network, before.snapshot.item_ids, stage.snapshot.item_ids)
+            epochs = max(1, round(config.sequence.refit_share * choices.best_epoch))
+            trained = train_sequence(
+                stage.snapshot.training,
+                stage.vectors,
+                config.sequence,
+                epochs=epochs,
+                seed=config.seed,
+                folder=stage.folder / "sequence",
+                warm_start=warm,
+                title=f"{stage.name}: sequence head",
+            )
+            head = trained.head()
+    with watch.step(f"{stage.name}: item-item head"):
+        neighbours = _fit_once(stage, choices.item_item)
+    weights = np.array(choices.weights, dtype=np.float32)
+    return _assemble(stage, neighbours, head, choices.reading, weights, config), trained
+
+
+def fit_baselines(snapshot: Snapshot, choices: BaselineChoices) -> dict[str, Scorer]:
+    """The tuned baselines on the same events as the model."""
+    ease, knn = choices.ease_decay, choices.knn_decay
+    n_items = snapshot.n_items
+    return {
+        "popularity": Popularity(column=3),
+        "popularity_7d": Popularity(column=1),
+        "item_knn": fit_item_knn(snapshot.training, n_items, choices.knn_shrinkage, Recency(0.5, knn, knn)),
+        "ease": fit_ease(snapshot.training, n_items, choices.ease_ridge, Recency(0.5, ease, ease)),
+    }
+
+
+def _assemble(
+    stage: Stage,
+    neighbours: Neighbours,
+    head: SequenceHead | None,
+    reading: ReadingChoices,
+    weights: Scores,
+    config: TrainConfig,
+) -> LLMRecommender:
+    snapshot = stage.snapshot
+    return LLMRecommender(
+        item_ids=snapshot.item_ids,
+        item_vectors=stage.vectors,
+        popularity=snapshot.latest_popularity,
+        item_item=neighbours,
+        transitions=fit_transitions(snapshot.training, snapshot.n_items, config.transitions),
+        sequence=head,
+        weights=weights,
+        recency=reading.recency,
+        gate=reading.gate,
+    )
+
+
+def _fit_once(stage: Stage, config: ItemItemConfig) -> Neighbours:
+    """The costliest closed form, kept for a run that is killed later in its stage."""
+    done = stage.folder / "item_item.done"
+    if not done.exists():
+        stage.folder.mkdir(parents=True, exist_ok=True)
+        fit_item_item(stage.snapshot.training, stage.vectors, config).save(stage.folder, "item_item")
+        done.touch()
+    return Neighbours.load(stage.folder, "item_item")
+
+
+def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig) -> TrainedSequence | None:
+    if config.epochs == 0:
+        return None
+
+    def validate(network: Any, text: Any, fade: Any) -> float:
+        scorer = TorchSequence(network, network.item_table(text, fade))
+        return float(evaluate(Each({"it": scorer}), stage.snapshot, targets, config.seed).ndcg("it").mean())
+
+    return train_sequence(
+        stage.snapshot.training,
+        stage.vectors,
+        config.sequence,
+        epochs=config.epochs,
+        seed=config.seed,
+        folder=stage.folder / "sequence",
+        validate=validate,
+        title="choose: sequence head",
+    )
+
+
+@dataclass(frozen=True)
+class TorchSequence:
+    """The network as it stands in the middle of training, without an export."""
+
+    network: Any
+    table: Scores  # (V, D)
+
+    def score_batch(self, batch: HistoryBatch, tables: Scores, table_of: NDArray[np.int64]) -> Scores:
+        """What the exported head will say."""
+        import torch
+
+        batch = batch.newest(self.network.config.max_length)
+        if batch.items.shape[1] == 0:
+            return np.zeros((len(batch), len(self.table)), dtype=np.float32)
+        with torch.inference_mode():
+            vectors = torch.from_numpy(self.table[np.maximum(batch.items, 0)])
+            users = self.network.reader(vectors, torch.from_numpy(gap_buckets(batch)))[:, -1].numpy()
+        scores: Scores = users @ self.table.T + self.network.item_bias.detach().numpy()
+        scores[batch.lengths == 0] = 0
+        return scores

@@ -1,0 +1,341 @@
+"""Train the recommender: read it from top to bottom.
+
+    encode_items       every item's text through the language model (cached by content)
+    fit_and_evaluate   choose on validation → judge on test beside baselines → fit on everything → bundle → MLflow run
+    register_run, promote   a version in the registry, and the gate
+
+Everything made on the way lies under ``models/training/<key>``, where the key stands for configuration and data: the
+same call continues where it was killed, and does nothing when all is done.
+"""
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from freshet.settings import Settings
+from training import registry, report
+from training.activity import interactions_as_of
+from training.backbones import resolve_backbone
+from training.blend import REGIMES
+from training.bundle import BundleError, load_bundle, write_bundle
+from training.config import TrainConfig, load_config
+from training.dataset import Marts, Snapshot, Targets, read_marts
+from training.evaluate import Each, Row, evaluate, per_user, results_table
+from training.llm_recommender import HEADS, LLMRecommender
+from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
+from training.slices import slices_of
+from training.stages import Choices, Stage, Stopwatch, choose, fit_baselines, refit
+from training.text_tower import encode_texts
+from training.tracking import client_of, log_bundle, training_run
+from training.variants import Translated, Variants
+from training.whitening import Whitening, fit_whitening
+
+__all__ = ["RunResult", "TrainConfig", "encode_items", "fit_and_evaluate", "load_config", "train"]
+
+logger = logging.getLogger(__name__)
+
+_DAY_US = 86_400 * 1_000_000
+_FOREVER = int(np.iinfo(np.int64).max)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a training run came to."""
+
+    run_id: str
+    version: int
+    verdict: Verdict | None
+    """None where promotion was not asked for."""
+    table: str
+    """The results as Markdown."""
+    seconds: dict[str, float]
+
+
+def train(settings: Settings, config: TrainConfig, *, promote_if_better: bool = True) -> RunResult:
+    """All steps in order."""
+    encode_items(settings, config)
+    run_id = fit_and_evaluate(settings, config)
+    version = registry.register_run(settings.tracking_uri, run_id)
+    verdict = promote(settings.tracking_uri, version) if promote_if_better else None
+    folder = _work_folder(settings, config, read_marts(settings.features_dir, config.as_of))
+    seconds = json.loads((folder / "seconds.json").read_text())
+    return RunResult(run_id, version, verdict, (folder / "evaluation" / "table.md").read_text(), seconds)
+
+
+def encode_items(settings: Settings, config: TrainConfig) -> int:
+    """Read every item's text as known at each cut; returns how many different texts there are."""
+    marts = read_marts(settings.features_dir, config.as_of)
+    texts = {text for cut in (*marts.cuts(), _final_cut(config)) for text in marts.snapshot(cut, config.seed).texts}
+    encode_texts(sorted(texts), backbone=config.text_backbone, cache_dir=_vectors_dir(settings))
+    return len(texts)
+
+
+def fit_and_evaluate(settings: Settings, config: TrainConfig) -> str:
+    """Choose, judge, fit on everything; returns the id of the MLflow run that holds bundle and figures."""
+    # Spinning threads on a busy two-core machine make everything ten times slower; torch has not been imported yet.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    watch = Stopwatch()
+    with watch.step("read marts"):
+        marts = read_marts(settings.features_dir, config.as_of)
+    folder = _work_folder(settings, config, marts)
+    if run_id := _finished_run(settings, folder):
+        logger.info("this configuration has been trained on this data: nothing to do", extra={"run_id": run_id})
+        return run_id
+    logger.info("training", extra={"folder": str(folder), "config": config.as_dict()})
+
+    # ── choose on validation ──────────────────────────────────────────────────────────────────────────────────────
+    validation_cut, test_cut = marts.cuts()
+    first = _stage("validation", marts, validation_cut, settings, config, folder, watch)
+    choices, trained = choose(first, test_cut, config, watch)
+
+    # ── judge on test, weights frozen at the cut ──────────────────────────────────────────────────────────────────
+    second = _stage("test", marts, test_cut, settings, config, folder, watch)
+    judged, retrained = refit(second, choices, (first, trained) if trained else None, config, watch)
+    rows = _judge(second, judged, choices, marts, settings, config, folder, watch)
+
+    # ── fit on everything ─────────────────────────────────────────────────────────────────────────────────────────
+    last = _stage("final", marts, _final_cut(config), settings, config, folder, watch)
+    recommender, _ = refit(last, choices, (second, retrained) if retrained else None, config, watch)
+    with watch.step("write bundle"):
+        described = _describe(marts, config)
+        _write_bundle(folder / "bundle", recommender, last.snapshot, marts, described, config)
+    (folder / "seconds.json").write_text(json.dumps(watch.seconds, indent=1))
+    run_id = _log_run(settings, config, folder, rows, choices, described, watch)
+    (folder / "run_id").write_text(run_id)
+    return run_id
+
+
+def _stage(
+    name: str, marts: Marts, cut: int, settings: Settings, config: TrainConfig, folder: Path, watch: Stopwatch
+) -> Stage:
+    """A snapshot with its items' vectors. The whitening is that of the first stage, so all stages share one space."""
+    with watch.step(f"{name}: snapshot"):
+        snapshot = marts.snapshot(cut, config.seed)
+        raw = encode_texts(
+            snapshot.texts, backbone=config.text_backbone, cache_dir=_vectors_dir(settings), progress=False
+        )
+        path = folder / "whitening.safetensors"
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            fit_whitening(raw, config.text_size).save(path)
+        return Stage(name, snapshot, Whitening.load(path).apply(raw), folder / name)
+
+
+def _judge(
+    stage: Stage,
+    recommender: LLMRecommender,
+    choices: Choices,
+    marts: Marts,
+    settings: Settings,
+    config: TrainConfig,
+    folder: Path,
+    watch: Stopwatch,
+) -> list[Row]:
+    """The results table of the test events, written to ``evaluation/``."""
+    path = folder / "evaluation"
+    if (path / "table.json").exists():
+        return [Row(**row) for row in json.loads((path / "table.json").read_text())["rows"]]
+    snapshot = stage.snapshot
+    targets = snapshot.targets(snapshot.cut).sample(config.test_events, config.seed)
+    with watch.step("test: fit baselines"):
+        baselines = fit_baselines(snapshot, choices.baselines)
+    with watch.step("test: evaluate"):
+        models = Variants(recommender, baselines)
+        evaluation = evaluate(models, snapshot, targets, config.seed, title="test: evaluate")
+    with watch.step("test: features as of then"):
+        known = interactions_as_of(settings.home, [snapshot.user_ids[user] for user in targets.user], targets.now)
+    slices = slices_of(snapshot, targets, known)
+    with watch.step("test: intervals"):
+        rows = results_table(evaluation, RECOMMENDER_NAME, slices, config.seed)
+        results = per_user(evaluation, slices, snapshot.user_ids)
+    with watch.step("test: champion"):
+        since = _beside_champion(recommender, snapshot, targets, settings, config)
+        path.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.concat_tables([results, *since]), path / "per_user.parquet")
+    holdout = {
+        "after_us": snapshot.cut,
+        "n_events": len(targets),
+        "n_left_out": targets.n_left_out,
+        "content_hash": marts.content_hash,
+        "seed": config.seed,
+    }
+    report.write_evaluation(path, rows, holdout, choices.curve)
+    return rows
+
+
+def _beside_champion(
+    recommender: LLMRecommender, snapshot: Snapshot, targets: Targets, settings: Settings, config: TrainConfig
+) -> list[pa.Table]:
+    """The champion's bundle and the challenger on the test events that neither has seen."""
+    champion = registry.champion(settings.tracking_uri)
+    if champion is None:
+        return []
+    try:
+        bundle = load_bundle(registry.download(champion, settings.models_dir))
+    except BundleError as error:
+        logger.warning("the champion cannot be compared with", extra={"version": champion.version, "error": str(error)})
+        return []
+    later = targets.now > int(bundle.manifest.data["until_us"])
+    if not later.any():
+        return []
+    some = Targets(targets.rows[later], targets.user[later], targets.item[later], targets.now[later])
+    models = Each({RECOMMENDER_NAME: recommender, CHAMPION_NAME: Translated.to(bundle.recommender, snapshot.item_ids)})
+    evaluation = evaluate(models, snapshot, some, config.seed, title="test: champion")
+    table = per_user(evaluation, {}, snapshot.user_ids)
+    return [table.set_column(table.column_names.index("slice"), "slice", pa.array([SINCE_CHAMPION] * len(table)))]
+
+
+def _describe(marts: Marts, config: TrainConfig) -> dict[str, Any]:
+    """What the model was made from: for manifest, card and run."""
+    backbone = resolve_backbone(config.text_backbone)
+    times = marts.occurred_at
+    return {
+        "text_encoder": {"name": backbone.name, "revision": backbone.revision, "space": backbone.space},
+        "data": {
+            "content_hash": marts.content_hash,
+            "row_counts": {name: len(table) for name, table in marts.tables.items()},
+            "n_interactions": len(times),
+            "from": _iso(int(times.min())),
+            "until": _iso(marts.last_moment),
+            "until_us": marts.last_moment,
+            "as_of": None if config.as_of is None else _iso(config.as_of),
+        },
+    }
+
+
+def _write_bundle(
+    folder: Path,
+    recommender: LLMRecommender,
+    snapshot: Snapshot,
+    marts: Marts,
+    described: dict[str, Any],
+    config: TrainConfig,
+) -> None:
+    items = marts.tables["dim_items"]
+    place = {item_id: row for row, item_id in enumerate(items["item_id"].to_pylist())}
+    write_bundle(
+        folder,
+        recommender,
+        items.take(pa.array([place[item_id] for item_id in snapshot.item_ids])),
+        text_encoder=described["text_encoder"],
+        data=described["data"],
+        config=config.as_dict(),
+        created_from={"command": "freshet train"},
+    )
+
+
+def _log_run(
+    settings: Settings,
+    config: TrainConfig,
+    folder: Path,
+    rows: list[Row],
+    choices: Choices,
+    described: dict[str, Any],
+    watch: Stopwatch,
+) -> str:
+    """One MLflow run with everything in it, written at the end so that no half a run is left behind."""
+    import mlflow
+
+    weights = {
+        regime: {head: weight for head, weight in zip(HEADS, row, strict=True) if weight}
+        for regime, row in zip(REGIMES, choices.weights, strict=True)
+    }
+    with training_run(settings.tracking_uri, f"train {described['data']['until'][:10]}") as run:
+        run_id = str(run.info.run_id)
+        mlflow.log_params(_flat({**config.as_dict(), "chosen": asdict(choices) | {"curve": None, "weights": weights}}))
+        mlflow.set_tags(
+            {"data.content_hash": described["data"]["content_hash"], "data.until": described["data"]["until"]}
+        )
+        _log_lineage(settings, described)
+        mlflow.log_metrics({**report.metrics_of(rows), **{f"seconds/{_slug(k)}": v for k, v in watch.seconds.items()}})
+        mlflow.log_metrics({f"gate/a_{regime}": a for regime, a in zip(REGIMES, choices.reading.gate, strict=True)})
+        for point in choices.curve:
+            mlflow.log_metrics(
+                {f"sequence/{name}": value for name, value in point.items() if name != "epoch"},
+                step=int(point["epoch"]),
+            )
+        mlflow.log_dict(config.as_dict(), "config.json")
+        mlflow.log_dict({"weights": weights, "gate": choices.reading.gate, **choices.blend_report}, "blend.json")
+        mlflow.log_artifacts(str(folder / "evaluation"), "evaluation")
+        mlflow.log_text(
+            report.card(
+                rows,
+                split="Successive events after the 90 % quantile of time, each predicted from everything before it; "
+                "full ranking of the catalogue known at the cut, without items already met.",
+                text_encoder=described["text_encoder"],
+                data=described["data"],
+                heads=weights,
+                config=_flat(config.as_dict()),
+            ),
+            "model_card.md",
+        )
+        with watch.step("log bundle"):
+            log_bundle(settings.tracking_uri, run_id, folder / "bundle")
+    return run_id
+
+
+def _log_lineage(settings: Settings, described: dict[str, Any]) -> None:
+    """The marts as MLflow datasets: name, place, content hash."""
+    import mlflow
+    from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.data.sources import LocalArtifactDatasetSource
+
+    digest = described["data"]["content_hash"][:32]
+    for name, n_rows in described["data"]["row_counts"].items():
+        source: FileSystemDatasetSource = LocalArtifactDatasetSource(str(settings.features_dir / f"{name}.parquet"))
+        dataset = MetaDataset(source=source, name=name, digest=digest)
+        mlflow.log_input(dataset, context="training", tags={"rows": str(n_rows)})
+
+
+def _work_folder(settings: Settings, config: TrainConfig, marts: Marts) -> Path:
+    return settings.models_dir / "training" / config.key(marts.content_hash)
+
+
+def _finished_run(settings: Settings, folder: Path) -> str | None:
+    """The run that this folder led to, if its bundle is still there to be registered."""
+    path = folder / "run_id"
+    if not path.exists():
+        return None
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client_of(settings.tracking_uri).get_run(path.read_text())
+    except MlflowException:
+        return None  # the tracking store was emptied meanwhile: log again from what lies in the folder
+    return str(run.info.run_id) if run.info.status == "FINISHED" else None
+
+
+def _vectors_dir(settings: Settings) -> Path:
+    return settings.models_dir / "vectors"
+
+
+def _final_cut(config: TrainConfig) -> int:
+    return _FOREVER if config.as_of is None else config.as_of
+
+
+def _iso(moment_us: int) -> str:
+    return datetime.fromtimestamp(moment_us / 1e6, UTC).isoformat()
+
+
+def _slug(name: str) -> str:
+    return name.replace(": ", "/").replace(" ", "_")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as ``outer.inner``; what is None is left out."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[prefix + name] = value
+    return flat

@@ -1,0 +1,140 @@
+"""Every choice that is made on validation, and nothing else: heads, how they read a history, baselines.
+
+Choices are made one after the other from a good start, each judged by NDCG@10 on the same random validation events.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.baselines import NeighbourModel, best_of, fit_ease, fit_item_knn
+from training.blend import REGIMES, Blend, Candidates, collect_candidates, fit_blend, regime_of
+from training.dataset import Snapshot, Targets
+from training.evaluate import moments, quality
+from training.history import Recency
+from training.item_item import ItemItemConfig, dense_items, fit_item_item
+from training.llm_recommender import HEADS, LLMRecommender
+from training.neighbours import Neighbours
+
+logger = logging.getLogger(__name__)
+
+Scores = NDArray[np.float32]
+_START = Recency(a=0.5, session_decay=0.8, long_term_decay=0.8)
+
+
+@dataclass(frozen=True)
+class BaselineChoices:
+    """The tuned settings of the baselines."""
+
+    ease_ridge: float
+    ease_decay: float
+    knn_shrinkage: float
+    knn_decay: float
+
+
+@dataclass(frozen=True)
+class ReadingChoices:
+    """How the item-item head reads a history."""
+
+    recency: Recency
+    gate: tuple[float, ...]
+    """``a`` by regime."""
+
+
+def choose_item_item(
+    snapshot: Snapshot,
+    vectors: Scores,
+    targets_after: int,
+    targets_until: int,
+    start: ItemItemConfig,
+    limits: tuple[int, int],
+    seed: int,
+) -> ItemItemConfig:
+    """Rows, ridge and text weight, on the most met items only: the fit costs the cube of their number."""
+    max_items, max_events = limits
+    kept = dense_items(snapshot.training, snapshot.n_items, max_items)
+    small = snapshot.restricted(kept)
+    targets = small.targets(targets_after, targets_until).sample(max_events, seed)
+    judged: dict[ItemItemConfig, float] = {}
+
+    def judge(config: ItemItemConfig) -> float:
+        if config not in judged:
+            fitted = fit_item_item(small.training, vectors[kept], config)
+            judged[config] = quality(NeighbourModel(fitted, _START), small, targets, seed)
+            logger.info("tried an item-item head", extra={**asdict(config), "ndcg_at_10": round(judged[config], 5)})
+        return judged[config]
+
+    best, _ = best_of([start, replace(start, extra_rows="sessions"), replace(start, extra_rows="none")], judge)
+    for ratio in (1 / 3, 3.0):  # ridge and text weight belong together: both are counted in users
+        best, _ = best_of([best, replace(best, ridge=best.ridge * ratio, text_weight=best.text_weight * ratio)], judge)
+    best, _ = best_of([best, *(replace(best, text_weight=best.text_weight * ratio) for ratio in (1 / 3, 3.0))], judge)
+    return best
+
+
+def choose_reading(neighbours: Neighbours, snapshot: Snapshot, targets: Targets, seed: int) -> ReadingChoices:
+    """Decays of session and long term, then ``a`` for short and long histories inside a session."""
+
+    def judge(recency: Recency) -> float:
+        return quality(NeighbourModel(neighbours, recency), snapshot, targets, seed)
+
+    best, _ = best_of([Recency(0.5, decay, decay) for decay in (0.6, 0.7, 0.8, 0.9, 0.97)], judge)
+    best, _ = best_of([best, *(replace(best, a=a) for a in (0.65, 0.8, 0.92))], judge)
+    best, _ = best_of([best, *(replace(best, session_decay=decay) for decay in (0.7, 0.9, 0.98))], judge)
+    best, _ = best_of([best, *(replace(best, long_term_decay=decay) for decay in (0.7, 0.9, 0.96))], judge)
+    regime = regime_of(snapshot.histories(targets))
+    gate = []
+    for number, name in enumerate(REGIMES):
+        inside = regime == number
+        if not name.startswith("inside") or inside.sum() < 200:
+            gate.append(best.a)
+            continue
+        some = Targets(targets.rows[inside], targets.user[inside], targets.item[inside], targets.now[inside])
+        shares = [best.a, *(a for a in (0.5, 0.65, 0.8, 0.92) if a != best.a)]
+        judge_share = lambda a: quality(NeighbourModel(neighbours, replace(best, a=a)), snapshot, some, seed)  # noqa: B023, E731
+        gate.append(best_of(shares, judge_share)[0])
+    return ReadingChoices(best, tuple(gate))
+
+
+def choose_blend(recommender: LLMRecommender, snapshot: Snapshot, targets: Targets, seed: int) -> Blend:
+    """Weights of all heads by regime."""
+    return fit_blend(gather_candidates(recommender, snapshot, targets), seed)
+
+
+def gather_candidates(recommender: LLMRecommender, snapshot: Snapshot, targets: Targets) -> Candidates:
+    """Every head's leaders for each validation event."""
+    regimes: list[NDArray[np.int64]] = []
+
+    def chunks() -> Iterator[tuple[dict[str, Scores], list[NDArray[np.int32]], NDArray[np.int32]]]:
+        for chunk in moments(snapshot, targets, width=len(HEADS)):
+            regimes.append(regime_of(chunk.batch))
+            heads = dict(recommender.head_scores(chunk.batch, chunk.tables, chunk.table_of))
+            yield heads, chunk.seen, chunk.targets
+
+    collected = collect_candidates(chunks(), np.empty(0, dtype=np.int64), targets.user)
+    return replace(collected, regime=np.concatenate(regimes))
+
+
+def choose_baselines(snapshot: Snapshot, targets: Targets, seed: int) -> BaselineChoices:
+    """The same events and the same kind of grid as the recommender's own heads get."""
+    events, n_items = snapshot.training, snapshot.n_items
+    decays = (0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+
+    def judge_ease(ridge: float) -> float:
+        return quality(fit_ease(events, n_items, ridge, _START), snapshot, targets, seed)
+
+    ridge, _ = best_of([30.0, 100.0, 200.0, 300.0, 500.0, 1000.0], judge_ease)
+    ease = fit_ease(events, n_items, ridge, _START)
+    ease_decay, _ = best_of(
+        decays, lambda d: quality(replace(ease, recency=Recency(0.5, d, d)), snapshot, targets, seed)
+    )
+
+    def judge_knn(shrinkage: float) -> float:
+        return quality(fit_item_knn(events, n_items, shrinkage, _START), snapshot, targets, seed)
+
+    shrinkage, _ = best_of([0.0, 10.0, 50.0], judge_knn)
+    knn = fit_item_knn(events, n_items, shrinkage, _START)
+    knn_decay, _ = best_of(decays, lambda d: quality(replace(knn, recency=Recency(0.5, d, d)), snapshot, targets, seed))
+    return BaselineChoices(ridge, ease_decay, shrinkage, knn_decay)
