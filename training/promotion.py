@@ -5,8 +5,9 @@ learned from much newer data than the other:
 
 1. Both runs have the same holdout (``evaluation/table.json``: equal ``holdout``): each run's own per-user results, made
    with weights frozen at the same cut.
-2. Mostly new test events: rows of slice ``since_champion`` in the challenger's ``per_user.parquet``, where the champion's
-   bundle (model ``champion``) stands beside the challenger on the test events after the champion's training data ended.
+2. Mostly new test events: rows of slice ``since_champion`` in the challenger's ``per_user.parquet``, where the
+   champion's bundle (model ``champion``) stands beside the challenger on the test events after the champion's training
+   data ended.
 3. Mostly old ones, or too few new: both runs' own results on the users they share. (On the few events since, a champion
    refitted up to yesterday would win against weights frozen at the cut, whichever is the better model.)
 """

@@ -110,11 +110,11 @@ def per_user(ours: float, **others: float) -> pa.Table:
 def trained(tracking_uri, small_bundle, tmp_path):
     """Log an evaluated run, register it, and ask the gate."""
 
-    def train(table: pa.Table, cut: int = 1) -> tuple[int, Verdict]:
+    def train(table: pa.Table, after: int = 60, until: int = 70) -> tuple[int, Verdict]:
         with training_run(tracking_uri, "training") as run:
             pq.write_table(table, tmp_path / "per_user.parquet")
             mlflow.log_artifact(str(tmp_path / "per_user.parquet"), "evaluation")
-            mlflow.log_dict({"holdout": {"after_us": cut}}, "evaluation/table.json")
+            mlflow.log_dict({"holdout": {"after_us": after, "until_us": until}}, "evaluation/table.json")
             log_bundle(tracking_uri, run.info.run_id, small_bundle)
         version = registry.register_run(tracking_uri, run.info.run_id)
         return version, promote(tracking_uri, version)
@@ -148,12 +148,12 @@ def test_champions_change_only_for_better_ones(tracking_uri, trained):
     champion = pc.equal(since["model"], "popularity")
     since = since.set_column(1, "model", pc.if_else(champion, CHAMPION_NAME, since["model"]))
     both = pa.concat_tables([grown.append_column("slice", pa.array(["all"] * len(grown))), since])
-    _, verdict = trained(both, cut=2)
+    _, verdict = trained(both, after=69, until=80)
     assert verdict.promoted
     assert f"version {better}'s bundle on the events after its training" in verdict.reason
 
-    _, verdict = trained(per_user(0.055), cut=3)
-    assert verdict.promoted and "on the users that both holdouts share" in verdict.reason
+    _, verdict = trained(both, after=70, until=81)
+    assert verdict.promoted and "on the users of both holdouts, as few events are new" in verdict.reason
 
 
 def test_a_gain_on_the_whole_does_not_buy_a_loss_on_cold_items(tracking_uri, trained):
@@ -161,9 +161,9 @@ def test_a_gain_on_the_whole_does_not_buy_a_loss_on_cold_items(tracking_uri, tra
         parts = [(per_user(whole), "all"), (per_user(cold), "item_seen_0"), (per_user(0.1 - cold), "later_day")]
         return pa.concat_tables([t.append_column("slice", pa.array([part] * len(t))) for t, part in parts])
 
-    _, verdict = trained(results(whole=0.07, cold=0.04), cut=9)
+    _, verdict = trained(results(whole=0.07, cold=0.04), until=90)
     assert verdict.promoted
-    _, verdict = trained(results(whole=0.08, cold=0.03), cut=9)
+    _, verdict = trained(results(whole=0.08, cold=0.03), until=90)
     assert not verdict.promoted
     assert verdict.reason.startswith("slice item_seen_0 fell against the champion: -25.0%")
 

@@ -11,10 +11,10 @@ from training.tracking import log_bundle, training_run
 
 @pytest.fixture
 def register(tracking_uri, small_bundle):
-    def register_one(ndcg: float = 0.05) -> int:
+    def register_one(ndcg: float = 0.05, card: str = "# A card") -> int:
         with training_run(tracking_uri, "training", {"backbone": "minilm"}) as run:
-            mlflow.log_metrics({"test_ndcg_at_10": ndcg, "loss": 3.0})
-            mlflow.log_text("# A card", "model_card.md")
+            mlflow.log_metrics({"test/recommender/ndcg_at_10": ndcg, "test/only_text/ndcg_at_10": 0.1, "loss": 3.0})
+            mlflow.log_text(card, "model_card.md")
             log_bundle(tracking_uri, run.info.run_id, small_bundle)
         return registry.register_run(tracking_uri, run.info.run_id)
 
@@ -34,7 +34,7 @@ def test_a_version_lives_from_challenger_to_previous(tracking_uri, register):
     known = registry.get_version(tracking_uri, first)
     assert known.aliases == ("challenger",)
     assert known.description == "# A card"
-    assert known.tags == {"backbone": "minilm", "test_ndcg_at_10": "0.0512"}
+    assert known.tags == {"backbone": "minilm", "test/recommender/ndcg_at_10": "0.0512"}
 
     registry.make_champion(tracking_uri, first, "the first champion")
     champion = registry.champion(tracking_uri)
@@ -55,6 +55,13 @@ def test_a_version_lives_from_challenger_to_previous(tracking_uri, register):
     assert registry.champion(tracking_uri).version == first
     assert registry.by_alias(tracking_uri, "previous").version == second
     assert registry.get_version(tracking_uri, second).tags["verdict"] == "rolled back"
+
+
+def test_a_long_card_is_cut_where_the_registry_ends(tracking_uri, register):
+    version = register(card="# A card\n" + "a line of it\n" * 1_000)
+    description = registry.get_version(tracking_uri, version).description
+    assert 4_500 < len(description) <= 5_000
+    assert description.endswith("a line of it\n\n… (the whole card is model_card.md of the run)\n")
 
 
 def test_registering_a_run_again_gives_the_same_version(tracking_uri, register):
