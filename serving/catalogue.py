@@ -77,20 +77,30 @@ class CatalogueFile:
         self._stamp: tuple[int, int] | None = None
         self._catalogue: Catalogue | None = None
 
+    def has_changed(self) -> bool:
+        """There is another file than the one that was read last."""
+        stamp = self._found()
+        return stamp is not None and stamp != self._stamp
+
     def read(self) -> Catalogue | None:
         """The newest catalogue; None as long as no batch has written one."""
         import pyarrow
         import pyarrow.parquet
 
+        stamp = self._found()
+        if stamp is None or stamp == self._stamp:
+            return self._catalogue
+        try:
+            self._catalogue = from_table(pyarrow.parquet.read_table(self._path, columns=list(COLUMNS)))
+        except (OSError, pyarrow.ArrowException) as error:
+            # dbt replaces the file; what is half there now is whole at the next change.
+            logger.warning("catalogue cannot be read, keeping the last one", extra={"error": str(error)})
+        self._stamp = stamp
+        return self._catalogue
+
+    def _found(self) -> tuple[int, int] | None:
         try:
             found = self._path.stat()
-            stamp = (found.st_mtime_ns, found.st_ino)
-            if stamp != self._stamp:
-                self._catalogue = from_table(pyarrow.parquet.read_table(self._path, columns=list(COLUMNS)))
-                self._stamp = stamp
         except FileNotFoundError:
-            return self._catalogue
-        except (OSError, pyarrow.ArrowException) as error:
-            # dbt replaces the file; what is half there now is whole at the next look.
-            logger.warning("catalogue cannot be read, keeping the last one", extra={"error": str(error)})
-        return self._catalogue
+            return None
+        return found.st_mtime_ns, found.st_ino

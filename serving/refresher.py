@@ -15,7 +15,8 @@ from serving.online_features import OnlineFeatures, Popularity
 from serving.snapshot import NO_POPULARITY, CurrentSnapshot
 
 REFRESH_SECONDS: Final = 10.0
-_RETRY_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 0.25
+_LOOK_SECONDS: Final = 1.0
 _MAX_SHARE: Final = 0.02
 """Of one core that refreshing may take: a large catalogue is refreshed less often."""
 _LOG_EVENTS_PER_REFRESH: Final = 5_000
@@ -74,8 +75,14 @@ class CatalogueRefresher:
             started = time.thread_time()
             self.refresh()
             spent = time.thread_time() - started
-            pause = _RETRY_SECONDS if self.fault else max(REFRESH_SECONDS, spent / _MAX_SHARE)
-            self._stopping.wait(pause)
+            self._rest(_RETRY_SECONDS if self.fault else max(REFRESH_SECONDS, spent / _MAX_SHARE))
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, but not while a batch has already replaced the catalogue."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self._file.has_changed():
+            if self._stopping.wait(min(seconds, _LOOK_SECONDS)):
+                return
 
 
 class LogCounts:

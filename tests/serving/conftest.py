@@ -35,7 +35,7 @@ class World:
     versions: tuple[int, int]
 
 
-def eventually(condition, seconds=60):
+def wait_for(condition, seconds=60):
     """Wait for something that another thread does; returns the last value of ``condition()``."""
     deadline = time.monotonic() + seconds
     while not (found := condition()) and time.monotonic() < deadline:
@@ -148,6 +148,12 @@ def write_exports(home: Path):
     pq.write_table(catalogue_table([*ITEM_IDS, NEW_ITEM]), home / "features" / "dim_items.parquet")
 
 
+@pytest.fixture
+def eventually():
+    """Wait for something that another thread does."""
+    return wait_for
+
+
 @pytest.fixture(scope="session")
 def cold_api(tmp_path_factory):
     """An application on an empty home: no batch has run, no model is registered."""
@@ -197,6 +203,6 @@ def world(registry, tmp_path_factory):
 def api(world):
     """The application of the world, ready."""
     with TestClient(create_app(world.settings)) as api:
-        assert eventually(lambda: api.get("/readyz").status_code == 200), api.get("/readyz").json()
-        assert eventually(lambda: not api.get("/readyz").json()["warnings"], 5), api.get("/readyz").json()
+        assert wait_for(lambda: api.get("/readyz").status_code == 200), api.get("/readyz").json()
+        assert wait_for(lambda: not api.get("/readyz").json()["warnings"], 5), api.get("/readyz").json()
         yield api

@@ -1,7 +1,6 @@
 """An empty home: events are taken, answers are given, and both say what is missing."""
 
 import re
-import time
 
 import pytest
 from starlette.testclient import TestClient
@@ -22,13 +21,6 @@ def view(item, user="u1"):
     return {"event_type": "view", "user_id": user, "item_id": item}
 
 
-def eventually(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
-
-
 def test_an_empty_home_is_alive_and_not_ready(cold_api):
     assert cold_api.get("/healthz").text == "ok\n"
     answer = cold_api.get("/readyz")
@@ -44,7 +36,7 @@ def test_an_unknown_world_is_an_empty_list_that_says_so(api):
     assert {"model", "online_store"} <= set(answer["degraded"])
 
 
-def test_without_a_batch_the_live_log_says_what_is_popular(api):
+def test_without_a_batch_the_live_log_says_what_is_popular(api, eventually):
     api.post("/v1/events", json=[view("a"), view("b"), view("b", "u2"), {**view("c"), "event_type": "hide"}])
     assert eventually(lambda: api.get("/v1/users/u3/recommendations").json()["items"])
     items = api.get("/v1/users/u3/recommendations").json()["items"]
