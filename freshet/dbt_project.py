@@ -48,8 +48,7 @@ def dbt_environment(home: Path) -> dict[str, str]:
 def run_dbt(home: Path, arguments: Sequence[str]) -> None:
     """Run one dbt command, such as ``["build"]``, with its output passed through. Raises DbtError when it fails."""
     home = home.resolve()
-    (home / "features").mkdir(parents=True, exist_ok=True)
-    target_path(home).mkdir(parents=True, exist_ok=True)
+    _make_folders(home)
     command = [
         *(str(Path(sys.executable).with_name("dbt")), *arguments),
         *("--project-dir", str(DBT_DIR), "--profiles-dir", str(DBT_DIR), "--vars", json.dumps(dbt_vars())),
@@ -91,11 +90,18 @@ def write_docs(home: Path) -> Path:
 
 
 def ensure_manifest(home: Path) -> Path:
-    """The manifest, written anew when it is missing or older than the project."""
+    """The manifest, written anew when missing or older than the project; then Airflow can run dbt on this home."""
+    _make_folders(home)
     manifest = manifest_path(home)
     if not manifest.exists() or manifest.stat().st_mtime < _newest_change():
         run_dbt(home, ["parse"])
     return manifest
+
+
+def _make_folders(home: Path) -> None:
+    """SQL can write a file, but not make its folder."""
+    (home / "features").mkdir(parents=True, exist_ok=True)
+    target_path(home).mkdir(parents=True, exist_ok=True)
 
 
 def _newest_change() -> float:

@@ -2,12 +2,16 @@
 
 import math
 import shutil
+import sqlite3
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from feast.errors import FeastError
+from sqlalchemy.exc import SQLAlchemyError
 
 from freshet import feature_store
 from freshet.feature_store import (
@@ -150,6 +154,30 @@ def test_materialising_everything_again_keeps_what_was_pushed_since(own_home):
     materialize(own_home, full=True)
     assert online(store, MARTS[0], ["ann"])["ann"] == (utc(2025, 1, 5, 8, 0, 0, 1), newer)
     assert verify(own_home) > 0  # newer than the mart is right
+
+
+def test_reads_go_on_while_the_store_is_filled(own_home):
+    store = open_store(own_home)
+    service = store.get_feature_service(RECOMMENDER_SERVICE)
+    failures, answers, is_done = [], [], threading.Event()
+
+    def read():
+        while not is_done.is_set():
+            try:
+                store.refresh_registry()  # the worst case: every read sees the state that the views are in just now
+                answers.append(store.get_online_features(service, [{"user_id": "ann"}]).to_dict()["recent_event_ids"])
+            except (FeastError, SQLAlchemyError, sqlite3.Error) as error:
+                failures.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(3):
+        materialize(own_home, full=True)
+    is_done.set()
+    reader.join()
+    assert failures == []
+    assert len(answers) > 10
+    assert all(answer == [["a1", "late", "a2", "a4", "a5", "a8"]] for answer in answers)
 
 
 def test_a_late_push_never_brings_back_an_older_state(own_home):

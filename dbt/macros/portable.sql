@@ -30,11 +30,6 @@
     try_cast(json_extract_string({{ json_text }}, '$.{{ field }}') as integer)
 {%- endmacro %}
 
-{#- All values of a group as one list, sorted. -#}
-{% macro sorted_list(value) -%}
-    list_sort(list({{ value }}))
-{%- endmacro %}
-
 {#-
   A group's rows as one list of records, sorted by their fields from the first on, of which the first few must be unique.
   Five times as fast as an ordered aggregate for each field.
@@ -50,6 +45,11 @@
 {#- The last records of a list, at most so many. -#}
 {% macro last_records(records, n_records) -%}
     list_slice({{ records }}, -{{ n_records }}, -1)
+{%- endmacro %}
+
+{#- The records of which a condition on `record` is true, in the same order. -#}
+{% macro filtered_records(records, condition) -%}
+    list_filter({{ records }}, lambda record: {{ condition }})
 {%- endmacro %}
 
 {#- One field of every record, as a list in the same order, nulls kept. -#}

@@ -82,18 +82,13 @@ first_meetings as (
 
 ),
 
-seen_lists as (
+met_items as (
 
     select
-        active_days.user_id,
-        active_days.activity_date,
-        {{ sorted_list("first_meetings.item_id") }} as seen_item_ids
-    from active_days
-    inner join first_meetings
-        on
-            active_days.user_id = first_meetings.user_id
-            and active_days.activity_date >= first_meetings.met_date
-    group by active_days.user_id, active_days.activity_date
+        user_id,
+        {{ sorted_records({"item_id": "item_id", "met_date": "met_date"}) }} as records
+    from first_meetings
+    group by user_id
 
 ),
 
@@ -108,12 +103,11 @@ states as (
         {{ field_of_records("newest_records.records", "event_type") }} as recent_event_types,
         {{ field_of_records("newest_records.records", "event_value") }} as recent_values,
         {{ field_of_records("newest_records.records", "occurred_at") }} as recent_occurred_at,
-        seen_lists.seen_item_ids
+        {{ field_of_records(
+            filtered_records("met_items.records", "record.met_date <= newest_records.activity_date"), "item_id"
+        ) }} as seen_item_ids
     from newest_records
-    inner join seen_lists
-        on
-            newest_records.user_id = seen_lists.user_id
-            and newest_records.activity_date = seen_lists.activity_date
+    inner join met_items on newest_records.user_id = met_items.user_id
 
 )
 
