@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -69,11 +70,10 @@ class TaskState:
 
 @dataclass(frozen=True)
 class RunState:
-    """The newest run of a DAG. ``state``: queued, running, success or failed."""
+    """One run of a DAG. ``state``: queued, running, success or failed."""
 
     run_id: str
     state: str
-    run_after: str
     seconds: float | None
 
 
@@ -144,16 +144,21 @@ class AirflowApi:
 
     def newest_run(self, dag_id: str) -> RunState | None:
         """The run that was asked for last, or None."""
-        runs = self._get(f"/api/v2/dags/{dag_id}/dagRuns", order_by="-run_after", limit=1)["dag_runs"]
-        if not runs:
-            return None
-        run = runs[0]
-        return RunState(run["dag_run_id"], run["state"], run["run_after"], run["duration"])
+        return self._first_run(dag_id, order_by="-run_after")
+
+    def first_run_since(self, dag_id: str, moment: datetime) -> RunState | None:
+        """The first run that was asked for at or after a moment, or None."""
+        return self._first_run(dag_id, order_by="run_after", run_after_gte=moment.isoformat())
 
     def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
         """Every task of a run."""
         found = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
         return [TaskState(task["task_id"], task["state"], task["duration"]) for task in found]
+
+    def _first_run(self, dag_id: str, **choice: str) -> RunState | None:
+        for run in self._get(f"/api/v2/dags/{dag_id}/dagRuns", limit=1, **choice)["dag_runs"]:
+            return RunState(run["dag_run_id"], run["state"], run["duration"])
+        return None
 
     def _get(self, path: str, **params: Any) -> Any:
         answer = self._client.get(path, params=params)

@@ -93,12 +93,12 @@ class ChainRun:
                 show()
 
     def _update(self, dag: DagProgress, asked_at: datetime) -> None:
-        newest = self._api.newest_run(dag.dag_id)
-        if newest is None or datetime.fromisoformat(newest.run_after) < asked_at:
+        run = self._api.first_run_since(dag.dag_id, asked_at)
+        if run is None:
             return
-        dag.run_id, dag.state = newest.run_id, newest.state
-        dag.tasks = self._api.tasks(dag.dag_id, newest.run_id)
-        dag.seconds = newest.seconds or 0.0
+        dag.run_id, dag.state = run.run_id, run.state
+        dag.tasks = self._api.tasks(dag.dag_id, run.run_id)
+        dag.seconds = run.seconds or 0.0
 
     def _explain(self, dag: DagProgress) -> str:
         failed = [task.task_id for task in dag.tasks if task.state == "failed"]

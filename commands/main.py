@@ -21,3 +21,7 @@ def main() -> None:
     except SettingsError as error:
         Console(stderr=True).print(f"[red]freshet:[/] {error}")
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

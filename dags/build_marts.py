@@ -11,7 +11,6 @@ shows the same failure by hand. Serving and training go on with the last good ex
 
 from datetime import timedelta
 
-import pendulum
 from airflow.sdk import dag, task
 from cosmos import (
     DbtTaskGroup,
@@ -33,7 +32,6 @@ HOME = load_settings().home
 
 @dag(
     schedule=[EVENTS],
-    start_date=pendulum.datetime(2025, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args={"owner": "data", "retries": 2, "retry_delay": timedelta(seconds=10)},

@@ -11,7 +11,6 @@ the counts.
 
 from datetime import datetime, timedelta
 
-import pendulum
 from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -20,7 +19,6 @@ from dags.assets import EVENTS
 
 @dag(
     schedule="@hourly",  # on the hour, UTC: what the log received before it is closed
-    start_date=pendulum.datetime(2025, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args={"owner": "data", "retries": 2, "retry_delay": timedelta(seconds=10)},

@@ -10,7 +10,6 @@ differs from the mart; clear the DAG to materialise again. `freshet features` do
 
 from datetime import timedelta
 
-import pendulum
 from airflow.sdk import dag, task
 
 from dags.assets import MARTS, ONLINE_FEATURES
@@ -18,7 +17,6 @@ from dags.assets import MARTS, ONLINE_FEATURES
 
 @dag(
     schedule=[MARTS],
-    start_date=pendulum.datetime(2025, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args={"owner": "features", "retries": 2, "retry_delay": timedelta(seconds=10)},

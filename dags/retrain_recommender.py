@@ -15,7 +15,6 @@ the version.
 from datetime import timedelta
 from typing import Any
 
-import pendulum
 from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -24,7 +23,6 @@ from dags.assets import CHAMPION, ONLINE_FEATURES
 
 @dag(
     schedule=[ONLINE_FEATURES],
-    start_date=pendulum.datetime(2025, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args={"owner": "models", "retries": 2, "retry_delay": timedelta(seconds=10)},
