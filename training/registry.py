@@ -114,12 +114,12 @@ def download(version: ModelVersion, models_dir: Path) -> Path:
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=folder.parent) as temporary:
-        uri = version.tracking_uri
+        # Not "models:/name/version": MLflow looks that up in the process' own registry, whatever it is given.
+        client = client_of(version.tracking_uri)
         fetched = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"models:/{MODEL_NAME}/{version.version}",
+            artifact_uri=client.get_model_version_download_uri(MODEL_NAME, str(version.version)),
             dst_path=temporary,
-            tracking_uri=uri,
-            registry_uri=uri,
+            tracking_uri=version.tracking_uri,
         )
         bundles = [manifest.parent for manifest in Path(fetched).glob("artifacts/*/manifest.json")]
         if len(bundles) != 1:

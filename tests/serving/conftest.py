@@ -177,7 +177,10 @@ def registry(tmp_path_factory):
 @pytest.fixture
 def home_with_registry(registry, tmp_path):
     """A home with a registry of its own, and no features: (settings, versions)."""
+    import mlflow
+
     database, versions = registry
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'elsewhere.db'}")  # serving goes by its settings alone
     settings = Settings(home=tmp_path / "home", champion_poll_seconds=0.05)
     settings.mlflow_dir.mkdir(parents=True)
     (settings.mlflow_dir / "mlflow.db").write_bytes(database.read_bytes())
