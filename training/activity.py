@@ -6,21 +6,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.feature_store import RECOMMENDER_SERVICE, open_store
+from training.dataset import DatasetError
+
+_DAY_US = 86_400 * 1_000_000
 
 
 def interactions_as_of(home: Path, user_ids: list[str], moments_us: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(M,) each user's ``n_interactions_total`` at each moment, as ``recommender_v1`` would have answered then."""
-    import pandas as pd
+    """(M,) each user's ``n_interactions_total`` at each moment, as ``recommender_v1`` would have answered then.
 
-    store = open_store(home)
-    asked = pd.DataFrame(
+    The counts change at midnight, so each user is asked for once a day. Raises DatasetError if Feast knows no service.
+    """
+    import pandas as pd
+    from feast.errors import FeatureServiceNotFoundException
+
+    days = [int(moment) // _DAY_US for moment in moments_us]
+    asked = {pair: row for row, pair in enumerate(dict.fromkeys(zip(user_ids, days, strict=True)))}
+    rows = pd.DataFrame(
         {
-            "user_id": user_ids,
-            "event_timestamp": pd.to_datetime(moments_us, unit="us", utc=True),
-            "row": np.arange(len(user_ids)),
+            "user_id": [user_id for user_id, _ in asked],
+            "event_timestamp": pd.to_datetime([day * _DAY_US for _, day in asked], unit="us", utc=True),
+            "row": range(len(asked)),
         }
     )
-    service = store.get_feature_service(RECOMMENDER_SERVICE)
-    answered = store.get_historical_features(asked, features=service).to_df()
-    totals = answered.set_index("row")["n_interactions_total"].reindex(asked["row"]).fillna(0)
-    return np.asarray(totals.to_numpy(), dtype=np.int64)
+    store = open_store(home)
+    try:
+        service = store.get_feature_service(RECOMMENDER_SERVICE)
+    except FeatureServiceNotFoundException:
+        raise DatasetError(f"Feast on {home} does not know {RECOMMENDER_SERVICE}: run `freshet features`") from None
+    answered = store.get_historical_features(rows, features=service).to_df()
+    totals = answered.set_index("row")["n_interactions_total"].reindex(range(len(asked))).fillna(0).to_numpy()
+    return np.array([totals[asked[pair]] for pair in zip(user_ids, days, strict=True)], dtype=np.int64)

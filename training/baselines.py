@@ -11,12 +11,12 @@ from scipy.sparse import csr_matrix
 from training.dataset import Events
 from training.history import HistoryBatch, Recency
 from training.item_item import add_gram, dense_items, invert_in_place, mirror_upper, user_rows
-from training.neighbours import Neighbours
-from training.transitions import strongest_of_sparse
+from training.neighbours import Neighbours, strongest_of_rows
 
 Option = TypeVar("Option")
 Scores = NDArray[np.float32]
 _NEIGHBOURS = 200
+_BLOCK = 1_024
 _MAX_DENSE_ITEMS = 12_000
 
 
@@ -56,7 +56,7 @@ class FewUsersEase:
         """History · B with B = −P / diag(P) off the diagonal, where λP = I − Xᵀ·kernel·X."""
         history = history_matrix(batch, self.recency, self.rows.shape[1])
         through = np.asarray((history @ self.rows.T).todense(), dtype=np.float32) @ self.kernel  # (B, U)
-        dense: Scores = (self.rows.T @ through.T).T / self.diagonal
+        dense: Scores = through @ self.rows / self.diagonal
         own = history.tocoo()
         dense[own.row, own.col] += own.data * (1 - 1 / self.diagonal[own.col])
         return dense
@@ -108,22 +108,17 @@ def fit_ease(events: Events, n_items: int, ridge: float, recency: Recency) -> Fe
 def fit_item_knn(events: Events, n_items: int, shrinkage: float, recency: Recency) -> NeighbourModel:
     """Cosine of items by their users, shrunk where few users stand behind it."""
     rows = user_rows(events, n_items)
-    counts = np.asarray(rows.sum(axis=0)).ravel()
+    root = np.sqrt(np.asarray(rows.sum(axis=0), dtype=np.float32).ravel())
     columns = rows.T.tocsr()
-    parts = []
-    for start in range(0, n_items, 1_024):
-        block = (columns[start : start + 1_024] @ rows).tocsr()
-        first = np.repeat(np.arange(block.shape[0]) + start, np.diff(block.indptr))
-        block.data = block.data / (np.sqrt(counts[first] * counts[block.indices]) + shrinkage)
-        block.data[first == block.indices] = 0
-        block.eliminate_zeros()
-        parts.append(strongest_of_sparse(block, _NEIGHBOURS))
-    width = max(part.items.shape[1] for part in parts)
-    items, weights = (
-        np.concatenate([np.pad(table, ((0, 0), (0, width - table.shape[1]))) for table in tables])
-        for tables in ([part.items for part in parts], [part.weights for part in parts])
-    )
-    return NeighbourModel(Neighbours(items, weights.astype(np.float32)), recency)
+    items = np.empty((n_items, min(_NEIGHBOURS, n_items)), dtype=np.int32)
+    weights = np.empty(items.shape, dtype=np.float32)
+    for start in range(0, n_items, _BLOCK):
+        block = (columns[start : start + _BLOCK] @ rows).toarray()
+        block /= np.maximum(root[start : start + _BLOCK, None] * root[None, :] + np.float32(shrinkage), 1e-6)
+        own = np.arange(len(block))
+        block[own, own + start] = 0
+        items[start : start + _BLOCK], weights[start : start + _BLOCK] = strongest_of_rows(block, items.shape[1])
+    return NeighbourModel(Neighbours(items, weights), recency)
 
 
 def best_of(options: Iterable[Option], judge: Callable[[Option], float]) -> tuple[Option, float]:

@@ -7,13 +7,14 @@ more freedom were worse than one good head.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.history import HistoryBatch
-from training.metrics import ndcg
+from training.metrics import ndcg, top_items
+from training.trend import WINDOWS
 
 REGIMES = ("no_history", "start_short", "start_long", "inside_short", "inside_long")
 LONG_HISTORY = 20
@@ -24,6 +25,9 @@ _MIN_GAIN = 0.003
 """Relative gain on validation below which a further change is taken for noise."""
 _MIN_REGIME_EVENTS = 100
 _MAX_ROUNDS = 8
+_MIN_COLD_EVENTS = 50
+NO_HISTORY = {"trend_7d": 0.5, "trend_30d": 1.0, "trend_all": 0.3}
+"""Weights for a user of whom nothing is known, until validation has seen enough of them."""
 K = 10
 
 
@@ -131,9 +135,10 @@ def fit_blend(candidates: Candidates, seed: int) -> Blend:
     """Fixed weights for all moments, then a regime's own ones where they prove themselves."""
     fixed = search_weights(candidates)
     weights = np.tile(fixed, (len(REGIMES), 1))
+    weights[0] = _without_history(candidates)
     report = {"fixed": _mean_quality(candidates, fixed)}
     half = _random_half(candidates.user, seed)
-    for number, name in enumerate(REGIMES):
+    for number, name in list(enumerate(REGIMES))[1:]:
         inside = candidates.regime == number
         if inside.sum() < _MIN_REGIME_EVENTS:
             continue
@@ -175,6 +180,18 @@ def search_weights(candidates: Candidates, start: NDArray[np.float32] | None = N
     return weights
 
 
+def _without_history(candidates: Candidates) -> NDArray[np.float32]:
+    """Only trends can speak then; their weights are learned if enough validation events begin a history."""
+    trends = np.array([head in WINDOWS for head in candidates.heads])
+    some = candidates.where(candidates.regime == 0)
+    usual = np.array([NO_HISTORY.get(head, 0.0) for head in candidates.heads], dtype=np.float32)
+    if len(some.user) < _MIN_COLD_EVENTS:
+        return usual
+    some = replace(some, values=some.values * trends[:, None, None], target_values=some.target_values * trends[:, None])
+    found = search_weights(some, start=usual)
+    return np.where(trends, found, 0).astype(np.float32)
+
+
 def _gain_elsewhere(learn: Candidates, judge: Candidates, fixed: NDArray[np.float32]) -> float:
     """What weights found on one half of the users bring to the other, summed over its events."""
     if len(learn.user) == 0 or len(judge.user) == 0:
@@ -195,6 +212,5 @@ def _random_half(user: NDArray[np.int32], seed: int) -> NDArray[np.bool_]:
 
 def _leaders(scores: NDArray[np.float32], hidden: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
     """(B, count) the unseen items that a head puts first."""
-    visible = np.where(hidden, -np.inf, scores)
-    count = min(count, scores.shape[1])
-    return np.argpartition(-visible, count - 1, axis=1)[:, :count]
+    visible = np.where(hidden, np.float32(-np.inf), scores)
+    return top_items(visible, count)

@@ -23,7 +23,7 @@ Scores = NDArray[np.float32]
 K = 10
 _CHUNK_CELLS = 2_500_000
 """Scores held at once per model: 256 events at 10k items."""
-_COVERAGE_EVENTS = 2_000
+COVERAGE_EVENTS = 2_000
 
 
 class Scorer(Protocol):
@@ -95,9 +95,18 @@ class Evaluation:
 
 
 def evaluate(
-    models: ManyScorers, snapshot: Snapshot, targets: Targets, seed: int, *, title: str = "evaluating"
+    models: ManyScorers,
+    snapshot: Snapshot,
+    targets: Targets,
+    seed: int,
+    *,
+    coverage_events: int = 0,
+    title: str = "evaluating",
 ) -> Evaluation:
-    """Rank every target by every model. Ties are broken by chance drawn once per event, the same for all models."""
+    """Rank every target by every model. Ties are broken by chance drawn once per event, the same for all models.
+
+    Coverage is measured on the lists of the first ``coverage_events``.
+    """
     luck = np.random.default_rng(seed).random(len(targets))
     ranks: dict[str, list[NDArray[np.int64]]] = {}
     shown: dict[str, list[NDArray[np.int64]]] = {}
@@ -107,7 +116,7 @@ def evaluate(
                 for row, items in enumerate(chunk.seen):
                     scores[row, items] = -np.inf
                 ranks.setdefault(name, []).append(metrics.ranks(scores, chunk.targets, luck[chunk.rows]))
-                if chunk.rows.start < _COVERAGE_EVENTS:
+                if chunk.rows.start < coverage_events:
                     shown.setdefault(name, []).append(metrics.top_items(scores, K))
             bar.update(len(chunk.targets))
     return Evaluation(

@@ -62,7 +62,7 @@ class HistoryBatch:
     @cached_property
     def is_item(self) -> NDArray[np.bool_]:
         """(B, T) where a history has an item."""
-        return self.items != PADDING
+        return np.asarray(self.items != PADDING, dtype=np.bool_)
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:

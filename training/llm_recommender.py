@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from training.blend import REGIMES, normalise, regime_of
 from training.history import History, HistoryBatch, Recency
 from training.neighbours import Neighbours
-from training.sequence_head import SequenceHead
+from training.sequence_head import SequenceHead, SequenceScorer
 from training.trend import WINDOWS, trend_score
 
 Scores = NDArray[np.float32]
@@ -35,7 +35,8 @@ class LLMRecommender:
     popularity: Scores  # (V, 4) at the end of training: used where nobody hands over a fresher table
     item_item: Neighbours
     transitions: Neighbours
-    sequence: SequenceHead | None
+    sequence: SequenceScorer | None
+    """Still in torch between training and export; only the exported form can be saved."""
     weights: Scores  # (len(REGIMES), len(HEADS))
     recency: Recency
     """How the item-item head reads a history; its ``a`` is the default of ``gate``."""
@@ -128,6 +129,8 @@ class LLMRecommender:
         self.item_item.save(folder, "item_item")
         self.transitions.save(folder, "transitions")
         if self.sequence is not None:
+            if not isinstance(self.sequence, SequenceHead):
+                raise TypeError("the sequence head is not exported yet: save what refit(…, export=True) returns")
             self.sequence.save(folder)
         described = {
             "format": FORMAT,
@@ -137,7 +140,7 @@ class LLMRecommender:
             "recency": asdict(self.recency),
             "recent_decay": asdict(self.recent_decay),
             "gate": list(self.gate),
-            "sequence_max_length": None if self.sequence is None else self.sequence.max_length,
+            "sequence_max_length": getattr(self.sequence, "max_length", None),
         }
         (folder / "recommender.json").write_text(json.dumps(described, ensure_ascii=False, indent=1))
 

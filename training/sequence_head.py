@@ -5,7 +5,7 @@ Item vectors are gathered from the item table outside the graph, so a new item n
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,14 @@ def open_session(model: bytes | Path) -> "onnxruntime.InferenceSession":
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = model if isinstance(model, bytes) else str(model)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+class SequenceScorer(Protocol):
+    """The sequence head, exported or still in torch."""
+
+    def score(self, batch: HistoryBatch) -> NDArray[np.float32]:
+        """(B, V); zero for a user without history."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from training.dataset import Events
-from training.history import PADDING, HistoryBatch
+from training.history import PADDING, History, HistoryBatch
 from training.sequence_head import SequenceHead, gap_buckets
 from training.sequence_network import SequenceConfig, SequenceNetwork, export_onnx
 
 logger = logging.getLogger(__name__)
+
+MAX_EXPORT_ERROR = 1e-3
+"""Largest difference of a score that float32 in another order of additions explains."""
 
 Validate = Callable[[SequenceNetwork, Tensor, Tensor], float]
 """(network, text, fade) -> NDCG@10 on validation."""
@@ -38,15 +41,49 @@ class TrainedSequence:
     best_epoch: int
     curve: list[dict[str, float]] = field(default_factory=list)
 
-    def head(self) -> SequenceHead:
-        """The exported form that evaluation and serving use."""
-        self.network.eval()
-        return SequenceHead.build(
-            self.network.item_table(self.text, self.fade),
-            self.network.item_bias.detach().numpy().copy(),
-            export_onnx(self.network.reader),
-            self.network.config.max_length,
+    def scorer(self) -> "TorchSequence":
+        """The head as it stands, in torch."""
+        return TorchSequence.of(self.network.eval(), self.text, self.fade)
+
+    def export(self) -> SequenceHead:
+        """The form that is saved and served. Raises RuntimeError if it would answer otherwise than the network."""
+        exact = self.scorer()
+        head = SequenceHead.build(
+            exact.table, exact.bias, export_onnx(self.network.reader), self.network.config.max_length
         )
+        trial = _trial_histories(len(exact.table), self.network.config.max_length)
+        difference = float(np.abs(head.score(trial) - exact.score(trial)).max())
+        if difference > MAX_EXPORT_ERROR:
+            raise RuntimeError(
+                f"the exported sequence head differs from the trained one by {difference:.2g}: check ONNX"
+            )
+        return head
+
+
+@dataclass(frozen=True)
+class TorchSequence:
+    """The network without an export, which takes seconds: what validation and test are judged by."""
+
+    network: SequenceNetwork
+    table: NDArray[np.float32]  # (V, D)
+    bias: NDArray[np.float32]  # (V,)
+
+    @classmethod
+    def of(cls, network: SequenceNetwork, text: Tensor, fade: Tensor) -> "TorchSequence":
+        """The network with the item table it implies now."""
+        return cls(network, network.item_table(text, fade), network.item_bias.detach().numpy().copy())
+
+    def score(self, batch: HistoryBatch) -> NDArray[np.float32]:
+        """(B, V); zero for a user without history."""
+        batch = batch.newest(self.network.config.max_length)
+        if batch.items.shape[1] == 0:
+            return np.zeros((len(batch), len(self.table)), dtype=np.float32)
+        with torch.inference_mode():
+            vectors = torch.from_numpy(self.table[np.maximum(batch.items, 0)])
+            users = self.network.reader(vectors, torch.from_numpy(gap_buckets(batch)))[:, -1].numpy()
+        scores: NDArray[np.float32] = users @ self.table.T + self.bias
+        scores[batch.lengths == 0] = 0
+        return scores
 
 
 @dataclass(frozen=True)
@@ -82,6 +119,17 @@ class Windows:
 
     batch: HistoryBatch
     following: NDArray[np.int64]  # (N, T), PADDING where nothing followed
+
+
+def _trial_histories(n_items: int, max_length: int) -> HistoryBatch:
+    """Histories of all kinds of length, at random but always the same."""
+    generator = np.random.default_rng(0)
+    lengths = [0, 1, 2, max_length // 2, max_length]
+    histories = []
+    for length in lengths:
+        times = np.sort(generator.integers(0, 10**13, length))
+        histories.append(History(generator.integers(0, n_items, length).astype(np.int32), times))
+    return HistoryBatch.of(histories, [10**13] * len(lengths))
 
 
 def windows(events: Events, length: int, offset: int) -> Windows:
@@ -125,7 +173,7 @@ def train_sequence(
     if warm_start is not None:
         warm_start.carry_over(network)
     rate = config.learning_rate * (0.3 if warm_start is not None else 1.0)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True)
     run = TrainedSequence(network, text, fade, best_epoch=0)
     best = _restore(folder, network, optimizer, run)
     with tqdm(total=epochs, initial=len(run.curve), desc=title, unit="epoch", disable=None) as bar:

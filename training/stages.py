@@ -20,13 +20,13 @@ from training.baselines import Popularity, fit_ease, fit_item_knn
 from training.blend import REGIMES
 from training.config import TrainConfig
 from training.dataset import Snapshot, Targets
-from training.evaluate import Each, Scorer, evaluate
+from training.evaluate import Scorer, quality
 from training.history import HistoryBatch, Recency
 from training.item_item import ItemItemConfig, fit_item_item
 from training.llm_recommender import HEADS, LLMRecommender
 from training.neighbours import Neighbours
-from training.sequence_head import SequenceHead, gap_buckets
-from training.sequence_training import TrainedSequence, WarmStart, train_sequence
+from training.sequence_head import SequenceScorer
+from training.sequence_training import TorchSequence, TrainedSequence, WarmStart, train_sequence
 from training.transitions import fit_transitions
 from training.tuning import (
     BaselineChoices,
@@ -51,11 +51,11 @@ class Stopwatch:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time one step and say so."""
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         yield
-        took = time.perf_counter() - started
+        took, cpu = time.perf_counter() - started, time.process_time() - used
         self.seconds[name] = self.seconds.get(name, 0.0) + took
-        logger.info("%s took %.1f s", name, took)
+        logger.info("%s took %.1f s, %.1f s of CPU", name, took, cpu)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def choose(stage: Stage, until: int, config: TrainConfig, watch: Stopwatch) -> t
     with watch.step("choose: reading of histories"):
         reading = choose_reading(neighbours, snapshot, targets, config.seed)
     with watch.step("choose: blend"):
-        head = trained.head() if trained else None
+        head = trained.scorer() if trained else None
         nothing = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
         recommender = _assemble(stage, neighbours, head, reading, nothing, config)
         blend = choose_blend(recommender, snapshot, targets, config.seed)
@@ -147,9 +147,15 @@ def refit(
     earlier: tuple[Stage, TrainedSequence] | None,
     config: TrainConfig,
     watch: Stopwatch,
+    *,
+    export: bool = False,
 ) -> tuple[LLMRecommender, TrainedSequence | None]:
-    """Stages two and three: the chosen model on all that was known at the stage's cut."""
-    trained, head = None, None
+    """Stages two and three: the chosen model on all that was known at the stage's cut.
+
+    With ``export`` the sequence head is the ONNX form that is saved; without, the same network in torch, sooner.
+    """
+    trained: TrainedSequence | None = None
+    head: SequenceScorer | None = None
     if earlier is not None:
         with watch.step(f"{stage.name}: sequence head"):
             before, network = earlier
@@ -165,7 +171,7 @@ def refit(
                 warm_start=warm,
                 title=f"{stage.name}: sequence head",
             )
-            head = trained.head()
+            head = trained.export() if export else trained.scorer()
     with watch.step(f"{stage.name}: item-item head"):
         neighbours = _fit_once(stage, choices.item_item)
     weights = np.array(choices.weights, dtype=np.float32)
@@ -187,7 +193,7 @@ def fit_baselines(snapshot: Snapshot, choices: BaselineChoices) -> dict[str, Sco
 def _assemble(
     stage: Stage,
     neighbours: Neighbours,
-    head: SequenceHead | None,
+    head: SequenceScorer | None,
     reading: ReadingChoices,
     weights: Scores,
     config: TrainConfig,
@@ -221,8 +227,7 @@ def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig) -> Traine
         return None
 
     def validate(network: Any, text: Any, fade: Any) -> float:
-        scorer = TorchSequence(network, network.item_table(text, fade))
-        return float(evaluate(Each({"it": scorer}), stage.snapshot, targets, config.seed).ndcg("it").mean())
+        return quality(SequenceOnly(TorchSequence.of(network, text, fade)), stage.snapshot, targets, config.seed)
 
     return train_sequence(
         stage.snapshot.training,
@@ -237,22 +242,11 @@ def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig) -> Traine
 
 
 @dataclass(frozen=True)
-class TorchSequence:
-    """The network as it stands in the middle of training, without an export."""
+class SequenceOnly:
+    """The sequence head as a model of its own, for early stopping."""
 
-    network: Any
-    table: Scores  # (V, D)
+    sequence: SequenceScorer
 
     def score_batch(self, batch: HistoryBatch, tables: Scores, table_of: NDArray[np.int64]) -> Scores:
-        """What the exported head will say."""
-        import torch
-
-        batch = batch.newest(self.network.config.max_length)
-        if batch.items.shape[1] == 0:
-            return np.zeros((len(batch), len(self.table)), dtype=np.float32)
-        with torch.inference_mode():
-            vectors = torch.from_numpy(self.table[np.maximum(batch.items, 0)])
-            users = self.network.reader(vectors, torch.from_numpy(gap_buckets(batch)))[:, -1].numpy()
-        scores: Scores = users @ self.table.T + self.network.item_bias.detach().numpy()
-        scores[batch.lengths == 0] = 0
-        return scores
+        """(B, V)."""
+        return self.sequence.score(batch)

@@ -28,7 +28,7 @@ from training.blend import REGIMES
 from training.bundle import BundleError, load_bundle, write_bundle
 from training.config import TrainConfig, load_config
 from training.dataset import Marts, Snapshot, Targets, read_marts
-from training.evaluate import Each, Row, evaluate, per_user, results_table
+from training.evaluate import COVERAGE_EVENTS, Each, Row, evaluate, per_user, results_table
 from training.llm_recommender import HEADS, LLMRecommender
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
 from training.slices import slices_of
@@ -103,7 +103,7 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig) -> str:
 
     # ── fit on everything ─────────────────────────────────────────────────────────────────────────────────────────
     last = _stage("final", marts, _final_cut(config), settings, config, folder, watch)
-    recommender, _ = refit(last, choices, (second, retrained) if retrained else None, config, watch)
+    recommender, _ = refit(last, choices, (second, retrained) if retrained else None, config, watch, export=True)
     with watch.step("write bundle"):
         described = _describe(marts, config)
         _write_bundle(folder / "bundle", recommender, last.snapshot, marts, described, config)
@@ -149,7 +149,9 @@ def _judge(
         baselines = fit_baselines(snapshot, choices.baselines)
     with watch.step("test: evaluate"):
         models = Variants(recommender, baselines)
-        evaluation = evaluate(models, snapshot, targets, config.seed, title="test: evaluate")
+        evaluation = evaluate(
+            models, snapshot, targets, config.seed, coverage_events=COVERAGE_EVENTS, title="test: evaluate"
+        )
     with watch.step("test: features as of then"):
         known = interactions_as_of(settings.home, [snapshot.user_ids[user] for user in targets.user], targets.now)
     slices = slices_of(snapshot, targets, known)
@@ -162,6 +164,7 @@ def _judge(
         pq.write_table(pa.concat_tables([results, *since]), path / "per_user.parquet")
     holdout = {
         "after_us": snapshot.cut,
+        "until_us": marts.last_moment,
         "n_events": len(targets),
         "n_left_out": targets.n_left_out,
         "content_hash": marts.content_hash,
