@@ -18,9 +18,12 @@ from serving.metrics import Metrics
 from serving.schemas import ModelRef
 from serving.snapshot import CurrentSnapshot, ServedModel
 from training import registry
+from training.blend import REGIMES
 from training.bundle import BundleError, load_bundle
 from training.history import History
+from training.llm_recommender import HEADS, LLMRecommender
 from training.registry import CHAMPION, MODEL_NAME
+from training.trend import WINDOWS
 
 RETRY_REFUSED_SECONDS: Final = 60.0
 """A refused version is tried again after this long: the cause may have been a full disk."""
@@ -156,9 +159,16 @@ def load_model(version: int, folder: Path) -> ServedModel:
         recommender=bundle.recommender,
         item_index={item_id: index for index, item_id in enumerate(item_ids)},
         catalogue=from_table(bundle.items),
+        knows_strangers=_knows_strangers(bundle.recommender),
     )
     _try(model)
     return model
+
+
+def _knows_strangers(recommender: LLMRecommender) -> bool:
+    """Without a history only the trend heads speak, and one that only holds popular items back would lead astray."""
+    weights = recommender.weights[REGIMES.index("no_history")]
+    return any(weights[HEADS.index(window)] > 0 for window in WINDOWS)
 
 
 def write_last_served(models_dir: Path, version: int, folder: Path) -> None:

@@ -1,4 +1,7 @@
-"""What a route may ask for, as named types."""
+"""What a route may ask for, as named types.
+
+All are coroutines although none awaits: FastAPI would send each plain function to a thread, at .1 ms and more a hop.
+"""
 
 from typing import Annotated
 
@@ -15,7 +18,7 @@ from serving.similar import SimilarItemsFinder
 EVENT_MEDIA_TYPES = ("application/json", CLOUD_EVENT, CLOUD_EVENT_BATCH)
 
 
-def get_runtime(request: Request) -> Runtime:
+async def get_runtime(request: Request) -> Runtime:
     """Everything that the lifespan opened."""
     runtime: Runtime = request.state.runtime
     return runtime
@@ -24,22 +27,22 @@ def get_runtime(request: Request) -> Runtime:
 RuntimeDep = Annotated[Runtime, Depends(get_runtime)]
 
 
-def get_recommender(runtime: RuntimeDep) -> Recommender:
+async def get_recommender(runtime: RuntimeDep) -> Recommender:
     """Ranks items for a user."""
     return runtime.recommender
 
 
-def get_gateway(runtime: RuntimeDep) -> EventGateway:
+async def get_gateway(runtime: RuntimeDep) -> EventGateway:
     """Takes events in."""
     return runtime.gateway
 
 
-def get_similar(runtime: RuntimeDep) -> SimilarItemsFinder:
+async def get_similar(runtime: RuntimeDep) -> SimilarItemsFinder:
     """Finds items beside an item."""
     return runtime.similar
 
 
-def get_profiles(runtime: RuntimeDep) -> Profiles:
+async def get_profiles(runtime: RuntimeDep) -> Profiles:
     """Describes users."""
     return runtime.profiles
 

@@ -68,16 +68,18 @@ def _by_model(snapshot: Snapshot, state: UserState, n: int, hidden: frozenset[st
     if model is None:
         return
     history, now_us = history_of(state, model), to_us(now)
+    if len(history.item_indices) == 0 and not model.knows_strangers:
+        return
     parts = model.recommender.parts(history, now_us, snapshot.popularity)
     scores: NDArray[np.float32] = np.stack(list(parts.values())).sum(axis=0, dtype=np.float32)
     if snapshot.is_available is not None:
         scores[~snapshot.is_available] = -np.inf
     scores[[model.item_index[item_id] for item_id in hidden if item_id in model.item_index]] = -np.inf
-    explainer = Explainer(model, snapshot.catalogue, history, now_us, parts)
+    shown = top_n(scores, n)
+    reasons = Explainer(model, snapshot.catalogue, history, now_us, parts, shown).reasons()
     source: Source = "model" if len(history.item_indices) else "cold_start"
-    for index in top_n(scores, n):
-        item_id = str(model.recommender.item_ids[index])
-        yield _Line(item_id, float(scores[index]), source, explainer.reason(int(index)))
+    for index, reason in zip(shown, reasons, strict=True):
+        yield _Line(str(model.recommender.item_ids[index]), float(scores[index]), source, reason)
 
 
 def _popular(snapshot: Snapshot, hidden: frozenset[str]) -> Iterator[_Line]:

@@ -35,7 +35,7 @@ _OVERALL: Final = "The best of what is left for you."
 
 
 class Explainer:
-    """Explains the lines of one answer."""
+    """Explains the lines of one answer, all at once, since each needs only a few cells of large tables."""
 
     def __init__(
         self,
@@ -44,68 +44,76 @@ class Explainer:
         history: History,
         now_us: int,
         parts: Mapping[str, NDArray[np.float32]],
+        shown: NDArray[np.int64],
     ) -> None:
-        """``parts`` is what the model gave for this history at this moment."""
-        self._model, self._catalogue, self._history, self._parts = model, catalogue, history, parts
+        """``parts`` is what the model gave for this history at this moment, ``shown`` (N,) the items of the list."""
+        self._model, self._catalogue, self._parts, self._shown = model, catalogue, parts, shown
         self._batch = HistoryBatch.of([history], [now_us])
+        self._met = history.item_indices  # (T,)
+        self._terms: dict[str, NDArray[np.float32]] = {}
 
-    def reason(self, index: int) -> str:
-        """One sentence for one item."""
-        speaking = {head: float(part[index]) for head, part in self._parts.items() if head in self._favourable_heads}
-        head = max(speaking, key=speaking.__getitem__, default=None)
-        if head is None or speaking[head] <= 0:
-            return _OVERALL
-        if head in _TRENDING:
-            return _TRENDING[head]
-        cause = self._cause(head, index)
-        return _OVERALL if cause is None else _SENTENCES[head].format(title=self._title(cause))
+    def reasons(self) -> list[str]:
+        """One sentence for each item shown."""
+        heads = [head for head in self._parts if head in self._favourable_heads]
+        if not heads:
+            return [_OVERALL] * len(self._shown)
+        speaking = np.stack([self._parts[head][self._shown] for head in heads])  # (H, N)
+        strongest = speaking.argmax(axis=0)
+        return [
+            self._sentence(heads[head], line) if speaking[head, line] > 0 else _OVERALL
+            for line, head in enumerate(strongest)
+        ]
 
     @cached_property
     def _favourable_heads(self) -> frozenset[str]:
         """Heads that speak for an item when their score is high; a negative weight only holds others back."""
-        recommender = self._model.recommender
-        weights = recommender.weights[regime_of(self._batch)[0]]
+        weights = self._model.recommender.weights[regime_of(self._batch)[0]]
         return frozenset(head for head, weight in zip(HEADS, weights, strict=True) if weight > 0)
 
-    def _cause(self, head: str, index: int) -> int | None:
+    def _sentence(self, head: str, line: int) -> str:
+        if head in _TRENDING:
+            return _TRENDING[head]
+        cause = self._cause(head, line)
+        return _OVERALL if cause is None else _SENTENCES[head].format(title=self._title(cause))
+
+    def _cause(self, head: str, line: int) -> int | None:
         """The history's item with the largest term in this head's score, or None when no item speaks for it."""
-        if len(self._history.item_indices) == 0:
+        if len(self._met) == 0:
             return None
         if head == "sequence":
-            return int(self._history.item_indices[-1])
-        terms = self._terms(head, index)
-        best = int(np.argmax(terms))
-        return int(self._history.item_indices[best]) if terms[best] > 0 else None
+            return int(self._met[-1])
+        if head not in self._terms:
+            self._terms[head] = self._terms_of(head)
+        terms = self._terms[head][line]
+        best = int(terms.argmax())
+        return int(self._met[best]) if terms[best] > 0 else None
 
-    def _terms(self, head: str, index: int) -> NDArray[np.float32]:
-        """(T,) what each item of the history adds to the head's score of one item."""
-        recommender, items = self._model.recommender, self._history.item_indices
-        if head == "item_item":
-            return self._item_item_weights * _weights_towards(recommender.item_item, items, index)
-        if head == "transitions":
-            return self._recent_weights * _weights_towards(recommender.transitions, items, index)
-        likeness: NDArray[np.float32] = recommender.item_vectors[items] @ recommender.item_vectors[index]
-        return self._recent_weights * likeness
-
-    @cached_property
-    def _item_item_weights(self) -> NDArray[np.float32]:
+    def _terms_of(self, head: str) -> NDArray[np.float32]:
+        """(N, T) what each item of the history adds to the head's score of each item shown."""
         recommender = self._model.recommender
-        share = np.array(recommender.gate, dtype=np.float32)[regime_of(self._batch)]
-        weights: NDArray[np.float32] = recommender.recency.weights(self._batch, share)[0]
-        return weights
+        if head == "item_item":
+            share = np.array(recommender.gate, dtype=np.float32)[regime_of(self._batch)]
+            return self._along(recommender.item_item, recommender.recency.weights(self._batch, share)[0])
+        recent: NDArray[np.float32] = recommender.recent_decay.weights(self._batch)[0]
+        if head == "transitions":
+            return self._along(recommender.transitions, recent)
+        likeness: NDArray[np.float32] = recommender.item_vectors[self._shown] @ recommender.item_vectors[self._met].T
+        return likeness * recent
 
-    @cached_property
-    def _recent_weights(self) -> NDArray[np.float32]:
-        weights: NDArray[np.float32] = self._model.recommender.recent_decay.weights(self._batch)[0]
-        return weights
+    def _along(self, neighbours: Neighbours, counts: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, T) the weights from the items met to the items shown, times what each item met counts."""
+        terms = np.zeros((len(self._shown), len(self._met)), dtype=np.float32)
+        line_of = np.full(len(self._model.item_index), -1, dtype=np.int32)
+        line_of[self._shown] = np.arange(len(self._shown), dtype=np.int32)
+        counting = np.flatnonzero(counts)
+        met = self._met[counting]
+        lines = line_of[neighbours.items[met]]  # (T', K)
+        row, column = np.nonzero(lines >= 0)
+        # Shorter rows are padded with item 0 and weight 0, so an item may stand in a row twice.
+        np.add.at(terms, (lines[row, column], counting[row]), neighbours.weights[met[row], column])
+        weighted: NDArray[np.float32] = terms * counts
+        return weighted
 
     def _title(self, index: int) -> str:
         item_id = self._model.recommender.item_ids[index]
         return f"“{self._catalogue.get(item_id).title or item_id}”"
-
-
-def _weights_towards(neighbours: Neighbours, items: NDArray[np.int32], index: int) -> NDArray[np.float32]:
-    """(T,) the weight from each of these items to one item, 0 where it is no neighbour."""
-    found = np.where(neighbours.items[items] == index, neighbours.weights[items], np.float32(0))
-    total: NDArray[np.float32] = found.sum(axis=1)
-    return total

@@ -29,6 +29,7 @@ class ServedModel:
     recommender: "LLMRecommender"
     item_index: dict[str, int]
     catalogue: Catalogue  # as it was when the model was trained
+    knows_strangers: bool  # it ranks by popularity where there is no history; otherwise popular items are the answer
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query
+from fastapi import APIRouter, Body, Path, Query, Response
 
 from freshet.contract import Identifier
 from serving.dependencies import ProfilesDep, RecommenderDep, SimilarDep
@@ -26,27 +26,29 @@ ItemId = Annotated[Identifier, Path(description="As in the events", examples=["3
 RequestBody = Annotated[RecommendationRequest, Body(openapi_examples=RECOMMENDATION_REQUESTS)]
 
 
-@router.post("/recommendations", responses=answered_with(RECOMMENDATIONS))
-def recommend(request: RequestBody, recommender: RecommenderDep) -> Recommendations:
+@router.post("/recommendations", response_model=Recommendations, responses=answered_with(RECOMMENDATIONS))
+def recommend(request: RequestBody, recommender: RecommenderDep) -> Response:
     """The items this user is most likely to want next; a user nobody has met gets a cold start."""
     return _recommend(recommender, request.user_id, request)
 
 
-@router.get("/users/{user_id}/recommendations", responses=answered_with(RECOMMENDATIONS))
+@router.get(
+    "/users/{user_id}/recommendations", response_model=Recommendations, responses=answered_with(RECOMMENDATIONS)
+)
 def recommend_to_user(
     user_id: UserId, query: Annotated[RecommendationQuery, Query()], recommender: RecommenderDep
-) -> Recommendations:
+) -> Response:
     """The short form of POST /v1/recommendations."""
     return _recommend(recommender, user_id, query)
 
 
-def _recommend(
-    recommender: Recommender, user_id: str, wanted: RecommendationRequest | RecommendationQuery
-) -> Recommendations:
+def _recommend(recommender: Recommender, user_id: str, wanted: RecommendationRequest | RecommendationQuery) -> Response:
     try:
-        return recommender.recommend(user_id, wanted.n, wanted.exclude_item_ids, wanted.min_freshness_token)
+        answer = recommender.recommend(user_id, wanted.n, wanted.exclude_item_ids, wanted.min_freshness_token)
     except UnknownTokenError as error:
         raise ProblemError(422, str(error)) from None
+    # Written here, because FastAPI would send it to a second thread to be validated once more.
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 @router.get("/items/{item_id}/similar", responses=answered_with(SIMILAR_ITEMS))

@@ -149,6 +149,18 @@ def write_exports(home: Path):
 
 
 @pytest.fixture
+def make_recommender():
+    """A hand-made model by its favourite topic."""
+    return recommender_for
+
+
+@pytest.fixture
+def make_catalogue():
+    """The table of some items."""
+    return catalogue_table
+
+
+@pytest.fixture
 def eventually():
     """Wait for something that another thread does."""
     return wait_for
