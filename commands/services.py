@@ -23,6 +23,8 @@ PREPARE_TRACKING = (
 QUIET = {
     # Nothing is reported to anybody.
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # Background jobs of MLflow's evaluation product: four processes that Freshet has no use for.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "DO_NOT_TRACK": "1",
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     "FEAST_USAGE": "False",

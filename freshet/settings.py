@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     text_backbone: str = "minilm"
     """The language model that reads items: minilm (from its package), or any Hugging Face model id."""
 
-    train_epochs: int = Field(default=12, ge=1, le=200)
+    train_epochs: int = Field(default=6, ge=1, le=200)
     """Passes over the training sequences that the sequence head makes at most."""
 
     api_host: str = "127.0.0.1"
