@@ -91,11 +91,11 @@ def retrain_recommender() -> None:
         return run_id
 
     @task(doc_md="A new version in the registry, alias `challenger`.")
-    def register(run_id: str) -> int:
+    def register(training_run: str) -> int:
         from freshet.settings import load_settings
         from training.registry import register_run
 
-        return register_run(load_settings().tracking_uri, run_id)
+        return register_run(load_settings().tracking_uri, training_run)
 
     @task(outlets=[CHAMPION], doc_md="The gate: promote, or stay challenger with the reason written on the version.")
     def promote(version: int) -> str:
@@ -109,9 +109,9 @@ def retrain_recommender() -> None:
             raise AirflowSkipException(f"version {version} stays challenger: {verdict.reason}")
         return f"version {version} is champion: {verdict.reason}"
 
-    run_id = fit_and_evaluate()
-    find_reason() >> encode_items() >> run_id
-    promote(register(run_id))
+    training_run = fit_and_evaluate()
+    find_reason() >> encode_items() >> training_run
+    promote(register(training_run))
 
 
 def _form() -> dict[str, Any]:
