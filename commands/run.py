@@ -38,6 +38,8 @@ def register(app: typer.Typer) -> None:
         if dataset:
             os.environ[PREFIX + "DATASET"] = str(Path(dataset).resolve()) if Path(dataset).exists() else dataset
         console = Console()
+        if not console.is_terminal:
+            console.width = 120  # a log has no width of its own, and 80 columns break titles and addresses
         signal.signal(signal.SIGTERM, _interrupt)
         platform = Platform(load_settings(), console)
         try:
@@ -151,15 +153,14 @@ class Platform:
 
     def _print_windows(self) -> None:
         api, login = services.api_url(self._settings), f"{USER} / {airflow_password(self._settings)}"
-        table = Table(title="Your windows", title_justify="left", box=None, padding=(0, 2))
+        self._console.print("[bold]Your windows[/]")
         for name, url, note in (
             ("Airflow", services.airflow_url(self._settings), f"login {login}"),
             ("MLflow", services.mlflow_url(self._settings), "models → freshet-recommender"),
             ("API", f"{api}/docs", "try GET /v1/users/{user_id}/recommendations"),
             ("dbt docs", f"{api}/lineage/", "from a raw event to the model"),
         ):
-            table.add_row(f"[bold]{name}", url, note)
-        self._console.print(table)
+            self._console.print(f"  {name:<9} {url:<33} {note}", soft_wrap=True, markup=False)
 
 
 def _are_read(airflow: AirflowApi) -> bool:
