@@ -10,10 +10,7 @@ SMALL_WORLD = Path(__file__).parent / "small_world"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests first, and each file's tests on one worker, so that its world is built once."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+    """The long tests begin first, on a worker of their own, while another one runs all the others."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

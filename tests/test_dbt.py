@@ -25,8 +25,6 @@ from freshet.settings import Settings
 from ingestion.event_log import SqliteEventLog
 from ingestion.ingest import ingest_live_events
 
-pytestmark = pytest.mark.xdist_group("small_world")
-
 FEATURE_MARTS = ("fct_user_recent_events_daily", "fct_user_activity_daily", "fct_item_popularity_daily")
 
 

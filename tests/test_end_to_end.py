@@ -54,13 +54,7 @@ def make_run(environment, *arguments):
     )
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("movielens-small", marks=pytest.mark.xdist_group("movielens")),
-        pytest.param("demo", marks=pytest.mark.xdist_group("demo")),
-    ],
-)
+@pytest.fixture(scope="module", params=["movielens-small", "demo"])
 def world(request, tmp_path_factory, free_ports, outside_environment):
     if request.param == "movielens-small" and movielens_folder(outside_environment) is None:
         message = "SKIPPED: no MovieLens under FRESHET_DATASETS_DIR, so the chain was NOT tested on real data"

@@ -27,8 +27,6 @@ from freshet.feature_store import (
     verify,
 )
 
-pytestmark = pytest.mark.xdist_group("small_world")
-
 USERS = ["ann", "max", "zoë"]
 STATE = [
     "recent_event_ids",

@@ -15,7 +15,6 @@ from nearline.session_features import UserState, fold, to_feature_row
 from nearline.user_states import OnlineStoreError
 from nearline.worker import CONSUMER
 
-pytestmark = pytest.mark.xdist_group("nearline")
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
 

@@ -13,8 +13,6 @@ EVENTS, LISTS = "/v1/events", "/v1/recommendations"
 VIEW = {"event_type": "view", "user_id": "u1", "item_id": "i1"}
 LONG_ID = "x" * 129
 
-pytestmark = pytest.mark.xdist_group("serving")
-
 
 def post(path, content, media_type=JSON):
     body = content if isinstance(content, bytes) else json.dumps(content).encode()

@@ -15,7 +15,6 @@ from training.bundle import write_bundle
 from training.llm_recommender import LLMRecommender
 from training.registry import champion, download, get_version, make_champion
 
-pytestmark = pytest.mark.xdist_group("serving")
 FIRST = {1: ["sea-0", "sea-1", "sea-2"], 2: ["space-0", "space-1", "space-2"]}
 """What each version recommends to a stranger: version 1 is for the sea, version 2 for space."""
 

@@ -8,8 +8,6 @@ from starlette.testclient import TestClient
 from freshet.settings import Settings
 from serving.app import create_app
 
-pytestmark = pytest.mark.xdist_group("serving")
-
 
 @pytest.fixture
 def api(tmp_path):

@@ -12,8 +12,6 @@ from starlette.testclient import TestClient
 from freshet.settings import Settings
 from serving.app import create_app
 
-pytestmark = pytest.mark.xdist_group("serving")
-
 
 @pytest.fixture
 def settings(world, tmp_path):

@@ -13,8 +13,6 @@ import pytest
 
 from ingestion.event_log import SqliteEventLog
 
-pytestmark = pytest.mark.xdist_group("serving")
-
 
 def free_port():
     with socket.socket() as probe:

@@ -11,8 +11,6 @@ from nearline.session_features import to_us
 from training.bundle import load_bundle
 from training.history import History
 
-pytestmark = pytest.mark.xdist_group("serving")
-
 
 @pytest.fixture
 def user():
