@@ -8,6 +8,7 @@ from its inside.
 
 import io
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,15 +143,17 @@ def export_onnx(reader: HistoryReader) -> bytes:
     config_size = reader.norm.normalized_shape[0]
     example = (torch.zeros(2, 3, config_size), torch.ones(2, 3, dtype=torch.int64))
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
-    program = torch.onnx.export(
-        _LastPosition(reader).eval(),
-        example,
-        input_names=["vectors", "gaps"],
-        output_names=["user_vector"],
-        dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length}),
-        dynamo=True,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations: nothing a caller could do about them
+        program = torch.onnx.export(
+            _LastPosition(reader).eval(),
+            example,
+            input_names=["vectors", "gaps"],
+            output_names=["user_vector"],
+            dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length}),
+            dynamo=True,
+            verbose=False,
+        )
     buffer = io.BytesIO()
     assert program is not None
     program.save(buffer)

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from training.blend import (
+    LONG_HISTORY,
+    REGIMES,
+    collect_candidates,
+    fit_blend,
+    normalise,
+    regime_of,
+    search_weights,
+)
+from training.history import History, HistoryBatch
+
+V, M = 50, 600
+
+
+def candidates(good_in: dict[str, list[int]], *, seed: int = 0, users: int = 60):
+    """Events whose target a head puts first in the regimes where it is good, and nowhere in particular elsewhere."""
+    dice = np.random.default_rng(seed)
+    regime = 1 + np.arange(M) % 4
+    targets = dice.integers(0, V, M).astype(np.int32)
+    scores = {}
+    for head, regimes in good_in.items():
+        values = dice.normal(size=(M, V)).astype(np.float32)
+        knows = np.isin(regime, regimes) & (dice.random(M) < 0.8)
+        values[knows, targets[knows]] += 5
+        scores[head] = normalise(values)
+    nothing_seen = [np.empty(0, dtype=np.int32)] * M
+    user = (np.arange(M) % users).astype(np.int32)
+    return collect_candidates([(scores, nothing_seen, targets)], regime, user, per_head=20)
+
+
+def test_normalised_scores_have_no_unit_and_keep_their_order():
+    scores = np.array([[1.0, 2.0, 3.0, 10.0]], dtype=np.float32)
+    assert np.allclose(normalise(scores), normalise(1_000 * scores + 7), atol=1e-5)
+    assert normalise(scores)[0].argsort().tolist() == [0, 1, 2, 3]
+
+
+def test_normalised_scores_are_logarithms_of_z_scores():
+    # mean 1, standard deviation 1: z = −1, 1
+    assert normalise(np.array([0.0, 2.0], dtype=np.float32)).tolist() == pytest.approx([-np.log(2), np.log(2)])
+
+
+def test_a_row_that_says_nothing_stays_zero():
+    assert not normalise(np.full((2, 5), 3.0, dtype=np.float32)).any()
+
+
+def test_the_regime_is_where_in_a_session_and_how_long_the_history():
+    now, week = 10**15, 7 * 86_400 * 10**6
+
+    def history(length: int, last: int) -> History:
+        return History(np.zeros(length, dtype=np.int32), np.full(length, last, dtype=np.int64))
+
+    moments = [
+        history(0, 0),
+        history(1, now - week),
+        history(LONG_HISTORY, now - week),
+        history(1, now),
+        history(99, now),
+    ]
+    assert [REGIMES[number] for number in regime_of(HistoryBatch.of(moments, [now] * 5))] == list(REGIMES)
+
+
+def test_the_head_that_knows_gets_the_weight():
+    found = candidates({"noise": [], "knows": [1, 2, 3, 4], "more_noise": []})
+    weights = dict(zip(found.heads, search_weights(found), strict=True))
+    assert weights["knows"] == 1
+    assert abs(weights["noise"]) <= 0.1
+    assert abs(weights["more_noise"]) <= 0.1
+
+
+def test_regimes_get_weights_of_their_own_where_it_helps_others_too():
+    found = candidates({"starts": [1, 2], "inside": [3, 4]})
+    blend = fit_blend(found, seed=0)
+    table = blend.table()
+    assert table["start_short"]["starts"] > table["start_short"].get("inside", 0)
+    assert table["inside_long"]["inside"] > table["inside_long"].get("starts", 0)
+    assert blend.report["by_regime"] > blend.report["fixed"]
+
+
+def test_without_differences_between_regimes_one_set_of_weights_serves_all():
+    blend = fit_blend(candidates({"knows": [1, 2, 3, 4], "noise": []}), seed=0)
+    assert all(blend.table()[regime].get("knows") == 1 for regime in REGIMES[1:])
+
+
+def test_strangers_are_answered_by_trends_alone():
+    blend = fit_blend(candidates({"item_item": [1, 2, 3, 4], "trend_7d": [], "trend_30d": []}), seed=0)
+    assert set(blend.table()["no_history"]) == {"trend_7d", "trend_30d"}
+    assert all(weight > 0 for weight in blend.table()["no_history"].values())
+
+
+def test_seen_items_and_the_target_itself_are_no_rivals():
+    scores = {"only": np.array([[3.0, 2.0, 1.0, 0.0]], dtype=np.float32)}
+    found = collect_candidates(
+        [(scores, [np.array([0], dtype=np.int32)], np.array([2], dtype=np.int32))],
+        np.array([1]),
+        np.array([0], dtype=np.int32),
+    )
+    assert found.is_rival.sum() == 2  # items 1 and 3
+    mixed = found.mixed(np.array([1.0], dtype=np.float32))
+    assert found.quality(*mixed).tolist() == pytest.approx([1 / np.log2(3)])  # only item 1 stands before it
+
+
+def test_the_same_seed_gives_the_same_weights():
+    found = candidates({"a": [1, 2], "b": [3, 4]})
+    assert np.array_equal(fit_blend(found, seed=4).weights, fit_blend(found, seed=4).weights)

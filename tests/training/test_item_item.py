@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from training.dataset import Events
+from training.history import HistoryBatch
+from training.item_item import (
+    ItemItemConfig,
+    fit_item_item,
+    session_rows,
+    user_rows,
+    window_rows,
+)
+from training.neighbours import Neighbours
+
+
+def events(*sequences: list[int], sessions: list[list[int]] | None = None) -> Events:
+    user = np.concatenate([np.full(len(items), number) for number, items in enumerate(sequences)]).astype(np.int32)
+    item = np.concatenate(sequences).astype(np.int32)
+    session = np.concatenate(sessions) if sessions else np.ones(len(item))
+    times = np.arange(len(item), dtype=np.int64)
+    return Events(user, item, times, times, np.zeros(len(item), dtype=bool), session.astype(np.int32))
+
+
+def dense(neighbours: Neighbours) -> np.ndarray:
+    matrix = np.zeros((len(neighbours.items),) * 2)
+    np.put_along_axis(matrix, neighbours.items.astype(int), neighbours.weights, axis=1)
+    return matrix
+
+
+def test_the_head_is_the_ridge_regression_of_each_item_on_all_others():
+    met = events([0, 1, 2], [0, 1], [1, 3], [2, 3, 0])
+    vectors = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0][:, :2].astype(np.float32)
+    config = ItemItemConfig(ridge=2.0, text_weight=3.0, extra_rows="none", neighbours=4)
+    found = dense(fit_item_item(met, vectors, config))
+    rows = np.vstack([user_rows(met, 4).toarray(), np.sqrt(3.0) * vectors.T])  # the text's dimensions are rows too
+    for target in range(4):
+        others = [item for item in range(4) if item != target]
+        x, y = rows[:, others], rows[:, target]
+        expected = np.linalg.solve(x.T @ x + 2.0 * np.eye(3), x.T @ y)
+        assert found[others, target] == pytest.approx(expected, abs=1e-5)
+        assert found[target, target] == 0
+
+
+def test_windows_overlap_by_half():
+    rows = window_rows(events([0, 1, 2, 3, 4]), 5, size=4).toarray()
+    assert rows.tolist() == [[1, 1, 1, 1, 0], [0, 0, 1, 1, 1]]  # the run of item 4 alone says nothing of pairs
+
+
+def test_windows_end_with_their_user():
+    rows = window_rows(events([0, 1], [2, 3]), 4, size=4).toarray()
+    assert rows.tolist() == [[1, 1, 0, 0], [0, 0, 1, 1]]
+
+
+def test_sessions_with_two_items_are_rows():
+    met = events([0, 1, 2], [3, 0], sessions=[[1, 1, 2], [1, 1]])
+    assert session_rows(met, 4).toarray().tolist() == [[1, 1, 0, 0], [1, 0, 0, 1]]
+
+
+def test_an_item_that_nobody_met_is_reached_by_its_text():
+    vectors = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], dtype=np.float32)  # 3 is like 2, 1 is like 0
+    found = dense(fit_item_item(events([0, 1], [0, 1, 2]), vectors, ItemItemConfig(ridge=1, text_weight=5)))
+    assert found[2, 3] > 0
+    assert found[2, 3] > found[0, 3]
+
+
+def test_beyond_the_dense_size_the_rarest_items_have_no_weights():
+    met = events([0, 1, 2], [0, 1], [0, 1])
+    found = fit_item_item(met, np.eye(4, dtype=np.float32), ItemItemConfig(ridge=1, text_weight=0, max_items=2))
+    assert dense(found)[:2, :2].any()
+    assert not dense(found)[2:].any()
+    assert not dense(found)[:, 2:].any()
+
+
+def test_scores_add_up_the_rows_of_the_history():
+    neighbours = Neighbours(np.array([[1, 2], [0, 2], [0, 1]], dtype=np.int32), np.eye(3, 2, dtype=np.float32) + 1)
+    batch = HistoryBatch(
+        np.array([[0, 1], [-1, 2]], dtype=np.int32), np.zeros((2, 2), dtype=np.int64), np.zeros(2, int)
+    )
+    scores = neighbours.score(batch, np.array([[0.5, 1.0], [0.0, 2.0]], dtype=np.float32))
+    assert scores.tolist() == [[1.0, 1.0, 0.5 + 2.0], [2.0, 2.0, 0.0]]
