@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from commands.processes import Processes, ProcessError, only_run_in, require_free_port
+from commands.processes import ProcessError, Processes, only_run_in, require_free_port
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 PARENT_OF_SLEEPER = [
@@ -50,7 +50,9 @@ def test_stopping_ends_children_and_grandchildren_and_nobody_else(tmp_path, stra
 def test_a_child_that_ignores_the_request_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr("commands.processes.STOP_SECONDS", 0.5)  # a shorter clock, the same path
     processes = Processes(tmp_path)
-    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    )
     processes.start("stubborn", [sys.executable, "-c", stubborn], {})
     wait_until(lambda: (tmp_path / "logs" / "stubborn.log").read_text() == "up\n")
     processes.stop()
@@ -69,7 +71,8 @@ def test_a_dead_child_is_reported_with_the_end_of_its_log(tmp_path):
 def test_what_a_killed_run_left_behind_is_stopped_by_the_next(tmp_path, stranger):
     script = (
         "import time; from pathlib import Path; from commands.processes import Processes;"
-        f"Processes(Path({str(tmp_path)!r})).start('orphan', {SLEEPER!r}, {{}}); print('up', flush=True); time.sleep(60)"
+        f"Processes(Path({str(tmp_path)!r})).start('orphan', {SLEEPER!r}, {{}}); "
+        "print('up', flush=True); time.sleep(60)"
     )
     run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert run.stdout.readline() == b"up\n"
