@@ -1,7 +1,7 @@
 """Latency of one recommendation over HTTP, beside the emptiest route of the same server (`make bench-serve`).
 
-One client on one connection, so this is service time, not behaviour under load. Each of the repetitions asks both routes in
-turn; the value is the median over the repetitions, since absolute times drift and ratios within a run do not.
+One client on one connection, so this is service time, not behaviour under load. Each of the repetitions asks both
+routes in turn; the value is the median over the repetitions, since absolute times drift and ratios within a run do not.
 """
 
 import os
@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import duckdb
 import httpx
+from rich.console import Console
 
 from benchmarks.report import Figure, report
-from commands.processes import Processes, ProcessError
+from commands.processes import ProcessError, Processes
 from commands.services import api_url, child_environment, require_free_ports, served_version, wait_until
 from freshet.settings import load_settings
 
@@ -41,7 +42,7 @@ def main() -> None:
         sys.exit(f"freshet: {error}")
     finally:
         processes.stop()
-    print(report("serve", figures, settings.home))
+    Console().print(f"written to {report('serve', figures, settings.home)}")
 
 
 def _measure(api: httpx.Client, users: list[str]) -> list[Figure]:

@@ -25,11 +25,11 @@ class ConfigError(ValueError):
 class TrainConfig:
     """Everything that decides what a run gives, beside the data."""
 
-    text_backbone: str = "minilm"
+    text_backbone: str = Settings.model_fields["text_backbone"].default
     """The language model that reads items."""
-    epochs: int = 12
+    epochs: int = Settings.model_fields["train_epochs"].default
     """Passes of the sequence head at most; validation stops it earlier. 0 leaves that head out."""
-    seed: int = 0
+    seed: int = Settings.model_fields["seed"].default
     """Item order, weights, samples, ties and bootstrap draw from it."""
     as_of: int | None = None
     """Microseconds since 1970: train as if nothing later were known. None takes everything there is."""
