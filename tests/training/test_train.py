@@ -1,0 +1,167 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from freshet.settings import Settings, load_settings
+from training.config import TrainConfig
+from training.item_item import ItemItemConfig
+from training.sequence_network import SequenceConfig
+
+CONFIG = TrainConfig(
+    epochs=2,
+    item_item=ItemItemConfig(ridge=5, text_weight=5),
+    sequence=SequenceConfig(embedding_size=16, max_length=16, learning_rate=0.02),
+)
+
+
+@pytest.fixture(scope="module")
+def settings(world_home: Path, tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with the small world, its features registered in Feast, and an empty registry."""
+    from freshet.feature_store import apply
+
+    home = tmp_path_factory.mktemp("home")
+    shutil.copytree(world_home / "features", home / "features")
+    (home / "mlflow").mkdir()
+    shutil.copy(tracking_uri.removeprefix("sqlite:///"), home / "mlflow" / "mlflow.db")
+    apply(home)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("FRESHET_HOME", str(home))
+    found = load_settings()
+    patch.undo()
+    return found
+
+
+@pytest.fixture(scope="module")
+def result(settings: Settings):
+    from training.train import train
+
+    return train(settings, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def run(settings: Settings, result):
+    from training.tracking import client_of
+
+    return client_of(settings.tracking_uri).get_run(result.run_id)
+
+
+def test_training_beats_popularity_and_becomes_champion(result):
+    assert result.verdict is not None
+    assert result.verdict.promoted, result.verdict.reason
+    for model in ("recommender", "ease", "item_knn", "popularity", "popularity_7d"):
+        assert f"| {model} |" in result.table
+
+
+def test_the_run_holds_figures_with_intervals(run):
+    figures = run.data.metrics
+    for name in ("recommender", "ease", "popularity"):
+        prefix = f"test/{name}/ndcg_at_10"
+        assert figures[f"{prefix}_lower"] <= figures[prefix] <= figures[f"{prefix}_upper"]
+    assert figures["test/recommender/ndcg_at_10"] > figures["test/popularity/ndcg_at_10"]
+    assert figures["gate/a_inside_short"] > 0
+    assert any(name.startswith("slice_first_of_session/recommender") for name in figures)
+
+
+def test_the_run_names_its_data_and_its_whole_configuration(run):
+    assert {each.dataset.name for each in run.inputs.dataset_inputs} == {
+        "dim_items",
+        "fct_item_tags",
+        "fct_training_sequences",
+        "fct_item_popularity_daily",
+    }
+    assert run.data.params["item_item.ridge"] == "5"
+    assert run.data.tags["data.content_hash"]
+
+
+def test_tables_plots_and_card_are_artifacts_of_the_run(settings, result):
+    from training.tracking import client_of
+
+    client = client_of(settings.tracking_uri)
+    names = {artifact.path for artifact in client.list_artifacts(result.run_id, "evaluation")}
+    assert {"table.json", "table.md", "per_user.parquet", "slices.png", "learning_curve.png"} == {
+        name.removeprefix("evaluation/") for name in names
+    }
+    assert "model_card.md" in {artifact.path for artifact in client.list_artifacts(result.run_id)}
+
+
+def test_the_bundle_holds_the_model_of_all_data(settings, result):
+    from training import registry
+    from training.bundle import load_bundle
+    from training.dataset import read_marts
+
+    champion = registry.champion(settings.tracking_uri)
+    assert champion is not None and champion.version == result.version
+    bundle = load_bundle(registry.download(champion, settings.models_dir))
+    marts = read_marts(settings.features_dir)
+    assert bundle.manifest.data["until_us"] == marts.last_moment
+    assert bundle.recommender.n_items == len(marts.tables["dim_items"])
+    assert bundle.recommender.sequence is not None
+    assert bundle.items.column("item_id").to_pylist() == bundle.recommender.item_ids
+
+
+def test_training_again_on_the_same_data_does_nothing(settings, result, caplog):
+    from training.train import fit_and_evaluate
+
+    assert fit_and_evaluate(settings, CONFIG) == result.run_id
+
+
+def test_a_run_killed_before_its_end_is_continued_to_the_same_bundle(settings, result, monkeypatch):
+    from training import train as module
+
+    (folder,) = (settings.models_dir / "training").glob("*/bundle")
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    (folder.parent / "run_id").unlink()
+    shutil.rmtree(folder.parent / "final")
+
+    class Killed(Exception):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(module, "_log_run", kill)
+    with pytest.raises(Killed):
+        module.fit_and_evaluate(settings, CONFIG)
+    monkeypatch.undo()
+    run_id = module.fit_and_evaluate(settings, CONFIG)
+    assert run_id != result.run_id
+    again = json.loads((folder / "manifest.json").read_text())["files"]
+    weights = [name for name in files if name.endswith((".npy", ".safetensors"))]
+    assert {name: again[name] for name in weights} == {name: files[name] for name in weights}
+
+
+def test_a_challenger_is_compared_with_the_champion_on_its_own_holdout(settings, result):
+    from dataclasses import replace
+
+    from training.dataset import read_marts
+    from training.train import train
+
+    earlier = read_marts(settings.features_dir).cuts()[1]
+    other = train(settings, replace(CONFIG, as_of=earlier, epochs=0))
+    assert other.version > result.version
+    assert other.verdict is not None
+
+
+def test_features_that_were_never_applied_are_named(world_home, tmp_path):
+    import numpy as np
+
+    from training.activity import interactions_as_of
+    from training.dataset import DatasetError
+
+    with pytest.raises(DatasetError, match="does not know recommender_v1: run `freshet features`"):
+        interactions_as_of(tmp_path, ["u00"], np.array([10**15]))
+
+
+def test_feast_counts_what_was_known_on_the_day(settings):
+    from datetime import UTC, datetime
+
+    import numpy as np
+
+    from training.activity import interactions_as_of
+
+    moments = [datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, 13, tzinfo=UTC)]
+    known = interactions_as_of(settings.home, ["u00", "u00"], np.array([int(m.timestamp() * 1e6) for m in moments]))
+    assert known[0] == 0
+    assert 15 <= known[1] <= 18
