@@ -85,8 +85,11 @@ class Platform:
                     self._processes.check()
                     time.sleep(1)
             finally:
-                self._console.print("stopping every process that was started …")
-                self._processes.stop()
+                # Even when nobody reads our output any more and printing fails.
+                try:
+                    self._console.print("stopping every process that was started …")
+                finally:
+                    self._processes.stop()
 
     def _start(self) -> None:
         environment = services.child_environment(self._settings)
