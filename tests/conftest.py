@@ -5,8 +5,14 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 SMALL_WORLD = Path(__file__).parent / "small_world"
+
+
+# A busy machine is no bug: speed is measured in benchmarks/, not judged here.
+settings.register_profile("freshet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("freshet")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
