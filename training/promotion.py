@@ -26,7 +26,7 @@ from training import registry
 from training.bundle import BundleError, load_bundle
 from training.comparison import WHOLE, Lift, PairedScores, PerUser, lift, trivial_baselines
 from training.registry import ModelVersion
-from training.tracking import read_json_artifact, read_table_artifact
+from training.tracking import read_json_artifact, read_table_artifact, work_in
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,7 @@ def promote(tracking_uri: str, version: int) -> Verdict:
 
     Asking again about the champion changes nothing.
     """
+    work_in(tracking_uri)
     challenger, champion = registry.get_version(tracking_uri, version), registry.champion(tracking_uri)
     if champion is not None and champion.version == version:
         return Verdict(True, ("is the champion already",))

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.bundle import BundleError, verify
-from training.tracking import already_there_is_fine, client_of, database_path, prepare_tracking, read_text_artifact
+from training.tracking import (
+    already_there_is_fine,
+    client_of,
+    database_path,
+    prepare_tracking,
+    read_text_artifact,
+    work_in,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion

@@ -97,26 +97,26 @@ def read_table_artifact(tracking_uri: str, run_id: str, path: str) -> "pyarrow.T
         return pyarrow.parquet.read_table(local) if local else None
 
 
-def client_of(tracking_uri: str) -> "MlflowClient":
-    """The one client per tracking store and process.
-
-    MLflow resolves ``models:/…`` addresses through the process's global address, whatever client is asked, so that is
-    set too: a process that never set one would look into a fresh ``mlflow.db`` in its working directory.
-    """
-    import mlflow
-
-    if mlflow.get_tracking_uri() != tracking_uri:
-        mlflow.set_tracking_uri(tracking_uri)
-    return _new_client(tracking_uri)
-
-
 @cache
-def _new_client(tracking_uri: str) -> "MlflowClient":
+def client_of(tracking_uri: str) -> "MlflowClient":
+    """The one client per tracking store and process."""
     # Bars for artifacts of a few files only clutter an Airflow log.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def work_in(tracking_uri: str) -> None:
+    """Make this store the process's own, before anything is written.
+
+    MLflow resolves ``models:/…`` addresses through the process's global address, whatever client is asked; a process
+    that never set one looks into a fresh ``mlflow.db`` in its working directory. Reading never comes here: serving
+    polls from a thread, and must not move the address under somebody who writes.
+    """
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking_uri)
 
 
 def database_path(tracking_uri: str) -> Path | None:
