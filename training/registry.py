@@ -56,6 +56,7 @@ class ModelVersion:
 def register_run(tracking_uri: str, run_id: str) -> int:
     """Register a run's bundle as the next version and challenger; a run already registered keeps its version."""
     prepare_tracking(tracking_uri)
+    work_in(tracking_uri)
     known = [version for version in versions(tracking_uri) if version.run_id == run_id]
     version = known[0].version if known else _create_version(tracking_uri, run_id)
     if not known or not {CHAMPION, PREVIOUS} & set(known[0].aliases):
