@@ -88,14 +88,9 @@ class SqliteEventLog:
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._writing:
+        with self._writing, self._writer:  # the connection commits, or rolls back on any exception
             self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-            except BaseException:
-                self._writer.execute("ROLLBACK")
-                raise
-            self._writer.execute("COMMIT")
+            yield self._writer
 
 
 def _connect(path: Path) -> sqlite3.Connection:

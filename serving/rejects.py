@@ -45,18 +45,13 @@ class SqliteRejects:
         ]
         if not rows:
             return
-        with self._lock:
+        with self._lock, self._connection:  # the connection commits, or rolls back on any exception
             self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._connection.executemany(
-                    "INSERT INTO rejects (received_at, source, request_index, record_type, reason, raw)"
-                    " VALUES (?, 'live', ?, 'event', ?, ?)",
-                    rows,
-                )
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+            self._connection.executemany(
+                "INSERT INTO rejects (received_at, source, request_index, record_type, reason, raw)"
+                " VALUES (?, 'live', ?, 'event', ?, ?)",
+                rows,
+            )
 
     def count(self) -> int:
         """How many events have been refused so far."""

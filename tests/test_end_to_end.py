@@ -135,9 +135,8 @@ def test_counts_add_up_from_raw_rows_to_marts(world):
     assert interactions == in_sequences
 
 
+@pytest.mark.parametrize("world", ["movielens-small"], indirect=True)  # its original files can be counted without us
 def test_every_original_rating_and_tag_is_accounted_for(world):
-    if world.dataset != "movielens-small":
-        pytest.skip("only the original files can be counted independently")
     folder = movielens_folder(world.environment)
     rows = {}
     for name in ("ratings", "tags", "movies"):
@@ -227,18 +226,16 @@ def test_after_a_click_the_list_differs_the_item_is_gone_and_its_neighbours_rise
     assert sum(moved) > 0
 
 
+@pytest.mark.parametrize("world", ["demo"], indirect=True)
 def test_a_second_run_finds_everything_done(world):
-    if world.dataset != "demo":
-        pytest.skip("one world is enough")
     again = make_run(world.environment, "DATASET=demo")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "the chain is done already" in again.stdout
     assert re.search(r"from the click to the list that knows of it: \d+ ms", again.stdout)
 
 
+@pytest.mark.parametrize("world", ["demo"], indirect=True)
 def test_another_dataset_in_the_same_home_is_refused_in_one_sentence(world):
-    if world.dataset != "demo":
-        pytest.skip("one world is enough")
     command = [str(PROJECT_ROOT / ".venv/bin/freshet"), "ingest", "movielens-small"]
     refused = subprocess.run(
         command, cwd=PROJECT_ROOT, env=world.environment, capture_output=True, text=True, timeout=120

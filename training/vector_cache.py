@@ -4,7 +4,6 @@ One SQLite file per embedding space, so that two spaces never mix. Every ``put``
 middle keeps each finished chunk and loses nothing else. Keys are content hashes, so no text is stored.
 """
 
-import contextlib
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -62,12 +61,7 @@ class VectorCache:
 
     def put(self, keys: Sequence[bytes], vectors: NDArray[np.float32]) -> None:
         """Store vectors, all or none of them."""
-        with contextlib.closing(self._connection.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                rows = ((key, row.astype("<f4").tobytes()) for key, row in zip(keys, vectors, strict=True))
-                cursor.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
-            except BaseException:
-                cursor.execute("ROLLBACK")
-                raise
-            cursor.execute("COMMIT")
+        rows = ((key, row.astype("<f4").tobytes()) for key, row in zip(keys, vectors, strict=True))
+        with self._connection:  # commits, or rolls back on any exception
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
