@@ -7,17 +7,17 @@ from feast import FileSource, PushSource
 
 EXPORTS = Path(os.environ["FRESHET_HOME"]).resolve() / "features"
 
-user_recent_events_daily = FileSource(
-    name="fct_user_recent_events_daily",
-    path=str(EXPORTS / "fct_user_recent_events_daily.parquet"),
+user_recent_events_mart = FileSource(
+    name="fct_user_recent_events",
+    path=str(EXPORTS / "fct_user_recent_events.parquet"),
     timestamp_field="event_timestamp",
-    description="dbt mart: each user's packed state at the end of each active day.",
+    description="dbt mart: each user's packed state as of now.",
     owner="data",
 )
 
 user_recent_events_push = PushSource(
     name="user_recent_events_push",
-    batch_source=user_recent_events_daily,
+    batch_source=user_recent_events_mart,
     description="The same state, folded and pushed by the nearline worker within milliseconds of an event.",
     owner="features",
 )

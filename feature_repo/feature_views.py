@@ -7,7 +7,7 @@ from entities import item, user
 from feast import FeatureView, Field
 from feast.types import Array, Float64, Int64, String, UnixTimestamp
 
-# Every mart here is a step function: the newest row up to a moment holds until the next one, however old it is.
+# In every mart here the newest row up to a moment holds until the next one, however old it is.
 HOLDS_UNTIL_REPLACED = timedelta(0)
 
 user_recent_events = FeatureView(
@@ -23,7 +23,7 @@ user_recent_events = FeatureView(
         Field(name="seen_item_ids", dtype=Array(String), description="Every item ever met, sorted."),
     ],
     source=user_recent_events_push,
-    description="The user's packed state: batch at the end of each active day, pushed after each interaction.",
+    description="The user's packed state as of now: filled from the mart, pushed after each interaction.",
     owner="features",
 )
 

@@ -44,7 +44,7 @@ class _Mart:
 
 
 MARTS = (
-    _Mart(USER_RECENT_EVENTS, "fct_user_recent_events_daily", "user_id"),
+    _Mart(USER_RECENT_EVENTS, "fct_user_recent_events", "user_id"),
     _Mart(USER_ACTIVITY_DAILY, "fct_user_activity_daily", "user_id"),
     _Mart(ITEM_POPULARITY_DAILY, "fct_item_popularity_daily", "item_id"),
 )

@@ -1,7 +1,7 @@
 """What a user just did, as a pure fold: ``(state, event) -> state``.
 
 The fold is commutative and idempotent: any order of arrival and any number of duplicates give the same state, which is
-also what the batch mart ``fct_user_recent_events_daily`` computes. That is why a crashed worker may simply start again.
+also what the batch mart ``fct_user_recent_events`` computes. That is why a crashed worker may simply start again.
 """
 
 import math
@@ -110,7 +110,7 @@ def from_us(microseconds: int) -> datetime:
 
 
 def to_feature_row(state: UserState) -> dict[str, Any]:
-    """The state in the columns of ``fct_user_recent_events_daily``, ready to be pushed to Feast."""
+    """The state in the columns of ``fct_user_recent_events``, ready to be pushed to Feast."""
     if state.known_at is None:
         raise ValueError(f"user {state.user_id!r} has no events: there is nothing to push")
     return {

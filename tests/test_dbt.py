@@ -25,7 +25,7 @@ from freshet.settings import Settings
 from ingestion.event_log import SqliteEventLog
 from ingestion.ingest import ingest_live_events
 
-FEATURE_MARTS = ("fct_user_recent_events_daily", "fct_user_activity_daily", "fct_item_popularity_daily")
+DAILY_MARTS = ("fct_user_activity_daily", "fct_item_popularity_daily")
 
 
 def utc(*parts):
@@ -100,25 +100,13 @@ def test_an_item_that_was_only_hidden_is_not_popular(built_home):
     assert rows(built_home, "FROM fct_item_popularity_daily WHERE item_id = 'i4'") == []
 
 
-def test_recent_events_are_those_known_by_the_end_of_each_active_day(built_home):
+def test_the_recent_events_of_a_user_are_their_state_as_of_now(built_home):
     states = rows(
         built_home,
-        "SELECT event_timestamp, recent_event_ids, recent_values, seen_item_ids FROM fct_user_recent_events_daily "
-        "WHERE user_id = 'ann' ORDER BY 1",
+        "SELECT event_timestamp, recent_event_ids, recent_values, seen_item_ids FROM fct_user_recent_events "
+        "WHERE user_id = 'ann'",
     )
     assert states == [
-        (
-            utc(2025, 1, 1, 11, 0, 0, 1),
-            ["a1", "a2", "a4", "a5"],
-            [None, 4.5, None, None],
-            ["i1", "i2", "i3", "i4"],
-        ),
-        (
-            utc(2025, 1, 3, 9),
-            ["a1", "late", "a2", "a4", "a5"],
-            [None, None, 4.5, None, None],
-            ["i1", "i2", "i3", "i4", "i5"],
-        ),
         (
             utc(2025, 1, 5, 8),
             ["a1", "late", "a2", "a4", "a5", "a8"],
@@ -131,7 +119,7 @@ def test_recent_events_are_those_known_by_the_end_of_each_active_day(built_home)
 def test_a_full_state_keeps_the_newest_hundred_and_all_items_seen(built_home):
     [(event_ids, occurred_at, seen)] = rows(
         built_home,
-        "SELECT recent_event_ids, recent_occurred_at, seen_item_ids FROM fct_user_recent_events_daily "
+        "SELECT recent_event_ids, recent_occurred_at, seen_item_ids FROM fct_user_recent_events "
         "WHERE user_id = 'max'",
     )
     assert event_ids == [f"m{n:03}" for n in range(5, 105)]
@@ -270,7 +258,7 @@ def live_event(event_id, user_id, occurred_at, received_at):
     )
 
 
-@pytest.mark.parametrize("mart", FEATURE_MARTS)
+@pytest.mark.parametrize("mart", DAILY_MARTS)
 def test_what_arrives_later_changes_nothing_that_was_known_before(built_home, later, mart):
     before, after = (
         pq.read_table(home / "features" / f"{mart}.parquet", filters=[("event_timestamp", "<=", utc(2025, 1, 6))])
@@ -283,12 +271,12 @@ def test_what_arrives_later_changes_nothing_that_was_known_before(built_home, la
 def test_an_event_counts_from_when_it_has_happened_and_is_known(later):
     states = rows(
         later,
-        "SELECT user_id, activity_date, event_timestamp, recent_event_ids FROM fct_user_recent_events_daily "
+        "SELECT user_id, event_timestamp, recent_event_ids FROM fct_user_recent_events "
         "WHERE event_timestamp > '2025-01-06' ORDER BY 1",
     )
     assert states == [
-        ("ann", date(2025, 1, 8), utc(2025, 1, 8, 12), ["a1", "l1", "late", "a2", "a4", "a5", "a8"]),
-        ("zoë", date(2025, 1, 9), utc(2025, 1, 9, 0, 2), ["z1", "z3", "l2"]),
+        ("ann", utc(2025, 1, 8, 12), ["a1", "l1", "late", "a2", "a4", "a5", "a8"]),
+        ("zoë", utc(2025, 1, 9, 0, 2), ["z1", "z3", "l2"]),
     ]
 
 
