@@ -168,3 +168,79 @@
 {% macro literals(names) -%}
     ('{{ names | join("', '") }}')
 {%- endmacro %}
+
+
+{#- The different values of a group, sorted. -#}
+{% macro sorted_distinct(value) -%}
+    {{ adapter.dispatch("sorted_distinct", "freshet")(value) }}
+{%- endmacro %}
+
+{% macro duckdb__sorted_distinct(value) -%}
+    list_sort(list(distinct {{ value }}))
+{%- endmacro %}
+
+{% macro spark__sorted_distinct(value) -%}
+    sort_array(collect_set({{ value }}))
+{%- endmacro %}
+
+
+{#- A row for each element of a list. -#}
+{% macro unnested(list) -%}
+    {{ adapter.dispatch("unnested", "freshet")(list) }}
+{%- endmacro %}
+
+{% macro default__unnested(list) -%}
+    unnest({{ list }})
+{%- endmacro %}
+
+{% macro spark__unnested(list) -%}
+    explode({{ list }})
+{%- endmacro %}
+
+
+{#- A list without elements. -#}
+{% macro empty_list() -%}
+    {{ adapter.dispatch("empty_list", "freshet")() }}
+{%- endmacro %}
+
+{% macro duckdb__empty_list() -%}
+    []
+{%- endmacro %}
+
+{% macro spark__empty_list() -%}
+    array()
+{%- endmacro %}
+
+
+{#- The text without whatever matches the pattern. -#}
+{% macro without_matches(text, pattern) -%}
+    {{ adapter.dispatch("without_matches", "freshet")(text, pattern) }}
+{%- endmacro %}
+
+{% macro duckdb__without_matches(text, pattern) -%}
+    regexp_replace({{ text }}, '{{ pattern }}', '', 'g')
+{%- endmacro %}
+
+{% macro spark__without_matches(text, pattern) -%}
+    regexp_replace({{ text }}, r'{{ pattern }}', '')
+{%- endmacro %}
+
+
+{#- From one day to another, in days. -#}
+{% macro days_between(first_day, last_day) -%}
+    {{ adapter.dispatch("days_between", "freshet")(first_day, last_day) }}
+{%- endmacro %}
+
+{% macro default__days_between(first_day, last_day) -%}
+    ({{ last_day }} - {{ first_day }})
+{%- endmacro %}
+
+{% macro spark__days_between(first_day, last_day) -%}
+    datediff({{ last_day }}, {{ first_day }})
+{%- endmacro %}
+
+
+{#- From one moment to another, in seconds with fractions. -#}
+{% macro seconds_between(first_moment, last_moment) -%}
+    ({{ microseconds(last_moment) }} - {{ microseconds(first_moment) }}) / 1000000.0
+{%- endmacro %}
