@@ -1,5 +1,6 @@
-"""What sqlfluff must know of dbt to render our models as dbt would on DuckDB: the project's variables, and which
-implementation of a macro is chosen. sqlfluff itself loads this package (see `.sqlfluff`); dbt never does.
+"""What sqlfluff must know of dbt to render our models as dbt would on DuckDB: the project's variables, which
+implementation of a macro is chosen, and where tables lie. sqlfluff itself loads this package
+(see `.sqlfluff`); dbt never does.
 """
 
 from collections.abc import Callable
@@ -31,3 +32,4 @@ def _dispatch(macro_name: str, macro_namespace: str) -> Callable[..., str]:
 
 
 adapter = SimpleNamespace(dispatch=_dispatch)
+target = SimpleNamespace(schema="main")

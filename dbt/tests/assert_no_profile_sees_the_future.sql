@@ -44,7 +44,7 @@ facts_of_users as (
     select
         user_id,
         known_at
-    from {{ ref("int_events_deduplicated") }}
+    from {{ ref("stg_lake__events") }}
     where text is not null
 
     union all

@@ -12,7 +12,7 @@ versions as (
 
 events as (
 
-    select * from {{ ref("int_events_deduplicated") }}
+    select * from {{ ref("stg_lake__events") }}
 
 ),
 

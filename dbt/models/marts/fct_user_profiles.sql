@@ -1,27 +1,53 @@
-with user_items as (
+{{ config(materialized="incremental", unique_key="user_id") }}
 
-    select * from {{ ref("int_interactions_accumulated") }}
+with users_with_news as (
+
+    select user_id
+    from {{ ref("stg_lake__events") }}
+    where {{ is_new() }} and (text is not null or event_type in {{ literals(var("interaction_types")) }})
+
+    union distinct
+
+    -- What is said anew of an item may change the likings of all who met it.
+    select sums.user_id
+    from {{ ref("int_interactions_accumulated") }} as sums
+    inner join {{ ref("stg_lake__items") }} as news on sums.item_id = news.item_id
+    where {{ is_new("news.ingestion_id") }}
+
+),
+
+user_items as (
+
+    select sums.*
+    from {{ ref("int_interactions_accumulated") }} as sums
+    inner join users_with_news on sums.user_id = users_with_news.user_id
 
 ),
 
 interactions as (
 
     select
-        user_id,
-        {{ utc_date("occurred_at") }} as occurred_date
-    from {{ ref("fct_interactions") }}
+        all_interactions.user_id,
+        {{ utc_date("all_interactions.occurred_at") }} as occurred_date
+    from {{ ref("fct_interactions") }} as all_interactions
+    inner join users_with_news on all_interactions.user_id = users_with_news.user_id
 
 ),
 
 sessions as (
 
-    select * from {{ ref("fct_sessions") }}
+    select all_sessions.*
+    from {{ ref("fct_sessions") }} as all_sessions
+    inner join users_with_news on all_sessions.user_id = users_with_news.user_id
 
 ),
 
 events as (
 
-    select * from {{ ref("int_events_deduplicated") }}
+    select all_events.*
+    from {{ ref("stg_lake__events") }} as all_events
+    inner join users_with_news on all_events.user_id = users_with_news.user_id
+    where all_events.text is not null
 
 ),
 
@@ -151,7 +177,6 @@ ranked_texts as (
         known_at,
         row_number() over (partition by user_id order by occurred_at desc, event_id desc) as place
     from events
-    where text is not null
 
 ),
 
