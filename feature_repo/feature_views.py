@@ -23,6 +23,7 @@ user_recent_events = FeatureView(
         Field(name="seen_item_ids", dtype=Array(String), description="Every item ever met, sorted."),
     ],
     source=user_recent_events_push,
+    tags={"online_write": "merge"},  # a batch row and a pushed one may each know events that the other does not
     description="The user's packed state as of now: filled from the mart, pushed after each interaction.",
     owner="features",
 )

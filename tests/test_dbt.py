@@ -119,8 +119,7 @@ def test_the_recent_events_of_a_user_are_their_state_as_of_now(built_home):
 def test_a_full_state_keeps_the_newest_hundred_and_all_items_seen(built_home):
     [(event_ids, occurred_at, seen)] = rows(
         built_home,
-        "SELECT recent_event_ids, recent_occurred_at, seen_item_ids FROM fct_user_recent_events "
-        "WHERE user_id = 'max'",
+        "SELECT recent_event_ids, recent_occurred_at, seen_item_ids FROM fct_user_recent_events WHERE user_id = 'max'",
     )
     assert event_ids == [f"m{n:03}" for n in range(5, 105)]
     assert occurred_at[0] == 1_735_819_500_000_000  # 2025-01-02 12:05
