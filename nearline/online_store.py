@@ -20,14 +20,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from feast import Entity, FeatureView, RepoConfig
+from feast import Entity, FeatureStore, FeatureView, RepoConfig
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import RepeatedValue, Value
 from feast.repo_config import FeastConfigBaseModel
+from feast.type_map import python_values_to_proto_values
+from feast.types import FeastType
 
+from nearline.feast_rows import EVENT_TIMESTAMP
 from nearline.packed_rows import PackedRow, merge_rows
 
 logger = logging.getLogger(__name__)
@@ -81,7 +84,7 @@ class EventTimeSqliteOnlineStore(OnlineStore):
             if progress:
                 progress(len(part))
 
-    def replace(self, config: RepoConfig, table: FeatureView, data: list[Row]) -> None:
+    def replace(self, config: RepoConfig, table: FeatureView, data: Sequence[Row]) -> None:
         """Let these rows be what is known, whatever was known before: for repairs."""
         packed = [_pack(_pack_key(config, key), _utc(moment), values) for key, values, moment, _ in data]
         with self._transaction(config) as connection:
@@ -176,6 +179,26 @@ class EventTimeSqliteOnlineStore(OnlineStore):
             # A thread's connection ends with the thread, not with the garbage collector's next round.
             self._local.closer = weakref.finalize(threading.current_thread(), connection.close)
         return connection
+
+
+def replace_rows(store: FeatureStore, view_name: str, join_key: str, rows: dict[str, dict[str, Any]]) -> None:
+    """Let these rows be what is known of their entities, each a dictionary with every feature and its event time."""
+    view = store.get_feature_view(view_name)
+    data: list[Row] = [
+        (
+            EntityKey(join_keys=[join_key], entity_values=[Value(string_val=entity_id)]),
+            {field.name: _value(row[field.name], field.dtype) for field in view.features},
+            row[EVENT_TIMESTAMP],
+            None,
+        )
+        for entity_id, row in rows.items()
+    ]
+    EventTimeSqliteOnlineStore().replace(store.config, view, data)
+
+
+def _value(value: Any, feast_type: FeastType) -> Value:
+    [packed] = python_values_to_proto_values([value], feast_type.to_value_type())
+    return packed  # type: ignore[no-any-return]
 
 
 def _connect(path: Path) -> sqlite3.Connection:
