@@ -182,6 +182,26 @@ def test_users_are_those_declared_and_those_seen(built_home):
     assert users == [("ann", '{"city":"Ulm"}'), ("bob", "{}"), ("max", "{}"), ("zoë", "{}")]
 
 
+def test_versions_say_what_was_known_of_an_item_at_each_moment(built_home):
+    versions = rows(
+        built_home,
+        "SELECT item_id, title, valid_from, valid_to FROM dim_item_versions "
+        "WHERE item_id IN ('i1', 'i4') ORDER BY item_id, valid_from",
+    )
+    assert versions == [
+        ("i1", "The old title", utc(2024, 12, 1), utc(2024, 12, 2)),
+        ("i1", "Rivers of the north", utc(2024, 12, 2), None),
+        ("i4", "i4", utc(2025, 1, 1, 11, 0, 0, 1), None),  # known since ann hid it
+    ]
+
+
+def test_versions_say_what_was_known_of_a_user_at_each_moment(built_home):
+    assert rows(built_home, "FROM dim_user_versions WHERE user_id IN ('ann', 'zoë') ORDER BY 1") == [
+        ("ann", '{"city":"Ulm"}', utc(2024, 11, 1), utc(2024, 11, 1), None),
+        ("zoë", "{}", None, utc(2025, 1, 2), None),
+    ]
+
+
 def test_tags_are_the_users_own_words(built_home):
     assert rows(built_home, "SELECT event_id, item_id, user_id, tag FROM fct_item_tags") == [
         ("a6", "i1", "ann", "schön")
@@ -206,7 +226,7 @@ def test_a_rebuild_replaces_the_exports_by_the_same_bytes(built_home, rebuilt):
 def test_the_unit_tests_of_the_models_pass(rebuilt):
     results = json.loads((rebuilt.home / "dbt" / "target" / "run_results.json").read_text())["results"]
     unit_tests = {result["unique_id"]: result["status"] for result in results if "unit_test" in result["unique_id"]}
-    assert len(unit_tests) == 7
+    assert len(unit_tests) == 10
     assert set(unit_tests.values()) == {"pass"}
 
 

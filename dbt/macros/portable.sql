@@ -61,3 +61,12 @@
 {% macro literals(names) -%}
     ('{{ names | join("', '") }}')
 {%- endmacro %}
+
+{#- A short text that is the same for rows that say the same in these columns, nulls included. -#}
+{% macro fingerprint(columns) -%}
+    {%- set fields = [] -%}
+    {%- for column in columns -%}
+        {%- do fields.append(column ~ ": " ~ column) -%}
+    {%- endfor -%}
+    md5(cast(to_json({{ "{" ~ fields | join(", ") ~ "}" }}) as varchar))
+{%- endmacro %}
