@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     champion_poll_seconds: float = Field(default=2.0, gt=0, le=3600)
     """How often serving asks the registry whether the champion alias has moved."""
 
+    verify_sample_size: int = Field(default=10_000, ge=1)
+    """How many rows of each feature view `refresh_features` compares with the marts, others after every day of data."""
+
+    verify_max_mismatch_share: float = Field(default=0.001, ge=0, le=1)
+    """The share of wrong online rows above which `refresh_features` fails, although it has repaired them."""
+
     @field_validator("home", "datasets_dir", mode="after")
     @classmethod
     def _absolute(cls, path: Path) -> Path:

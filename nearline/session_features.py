@@ -74,6 +74,23 @@ def fold(state: UserState, event: Event) -> UserState:
     return state if folded == state else folded
 
 
+def merge(known: UserState, other: UserState) -> UserState:
+    """What two states know together, exactly: the newest events of a union are among the newest of its parts.
+
+    Commutative, idempotent and associative, as folding every event of both would be. Where the two disagree about one
+    event, which no event log allows, ``known`` is believed.
+    """
+    if known.known_at is None or other.known_at is None:
+        return other if known.known_at is None else known
+    events = {event.order: event for event in (*other.recent, *known.recent)}
+    return UserState(
+        user_id=known.user_id,
+        recent=tuple(events[order] for order in sorted(events)[-MAX_RECENT_EVENTS:]),
+        seen=known.seen | other.seen,
+        known_at=max(known.known_at, other.known_at),
+    )
+
+
 def to_recent_event(event: Event) -> RecentEvent:
     """The part of an interaction that is kept in the packed state."""
     if event.item_id is None:
