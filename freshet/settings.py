@@ -5,16 +5,21 @@ Built once per process with ``load_settings()`` and passed in; functions take va
 
 import difflib
 import ipaddress
+import math
 import os
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_core import from_json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from freshet.contract import INTERACTION_TYPES, EventType
 
 PREFIX = "FRESHET_"
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+MAX_EVENT_WEIGHT = 1_000
 
 
 class SettingsError(ValueError):
@@ -52,6 +57,9 @@ class Settings(BaseSettings):
     demo_events: int = Field(default=150_000, ge=1_000)
     """Approximate number of simulated events."""
 
+    event_weights: Annotated[dict[EventType, float], NoDecode] = {}
+    """Weights of event types that differ from the contract's, as JSON; rebuild all marts after a change."""
+
     text_backbone: str = "minilm"
     """The language model that reads items: minilm (from its package), or any Hugging Face model id."""
 
@@ -83,6 +91,21 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().resolve()
+
+    @field_validator("event_weights", mode="before")
+    @classmethod
+    def _from_json(cls, weights: object) -> object:
+        return from_json(weights) if isinstance(weights, str) else weights
+
+    @field_validator("event_weights", mode="after")
+    @classmethod
+    def _weigh_interactions_only(cls, weights: dict[EventType, float]) -> dict[EventType, float]:
+        others = sorted(set(weights) - INTERACTION_TYPES)
+        if others:
+            raise ValueError(f"only interactions have weights, and {', '.join(others)} is none")
+        if not all(math.isfinite(weight) and abs(weight) <= MAX_EVENT_WEIGHT for weight in weights.values()):
+            raise ValueError(f"a weight is a number between -{MAX_EVENT_WEIGHT} and {MAX_EVENT_WEIGHT}")
+        return weights
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:
