@@ -7,13 +7,14 @@ import difflib
 import ipaddress
 import os
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "FRESHET_"
+MovieLensEdition = Literal["any", "latest-small", "20m", "25m", "32m"]
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -32,10 +33,13 @@ class Settings(BaseSettings):
     """Everything Freshet writes: log, lake, warehouse, features, registry, models. One home holds one world."""
 
     dataset: str = "demo"
-    """What `ingest_events` loads: demo, movielens-small, or a path to your own Parquet, CSV or JSONL files."""
+    """What `ingest_events` loads: the name of a dataset (docs/data.md lists them), or a path to your own files."""
 
     datasets_dir: Path = Path("datasets")
-    """Where original dataset folders or archives lie, such as movielens-latest-small/ or ml-latest-small.zip."""
+    """Where original dataset folders or archives lie, such as movielens-latest-small/ or ml-25m.zip."""
+
+    movielens_edition: MovieLensEdition = "any"
+    """Which MovieLens the dataset `movielens` is; any: the largest one found, else a download of 32m."""
 
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """The one seed: simulator, training, tie-breaking and bootstrap all derive theirs from it."""

@@ -5,16 +5,19 @@ Both are transactions. Doing either again changes nothing, and an interrupted on
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
 from freshet.contract import CONTRACT_VERSION, Event
 from freshet.settings import Settings
+from ingestion.balance import reasons_of
 from ingestion.datasets import open_dataset
 from ingestion.datasets.adapter import DatasetAdapter, DatasetContext, DatasetError
 from ingestion.event_log import EventLog, SqliteEventLog
@@ -29,6 +32,15 @@ LIVE = "live"
 LIVE_ORIGIN = "what the API received"
 READ_AT_ONCE = 10_000
 _LIVE_ID = re.compile(r"live-(\d{12})-(\d{12})")
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What an ingestion would do."""
+
+    origin: str
+    counts: tuple[RecordCounts, ...]
+    reasons: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -52,15 +64,34 @@ class IngestionReport:
 
 def ingest_dataset(settings: Settings, name: str | None = None, is_progress_shown: bool = True) -> IngestionReport:
     """Bring a dataset into the lake, by name or by path; nothing is done when just these rows are there already."""
-    dataset = open_dataset(name or settings.dataset, dataset_context(settings))
+    return ingest(settings, open_dataset(name or settings.dataset, dataset_context(settings)), is_progress_shown)
+
+
+def ingest(settings: Settings, dataset: DatasetAdapter, is_progress_shown: bool = True) -> IngestionReport:
+    """Bring an opened dataset into the lake; nothing is done when just these rows are there already."""
     lake, ingestion_id = Lake(settings.lake_dir), f"{dataset.name}-v{CONTRACT_VERSION}-{dataset.fingerprint()[:16]}"
     with lake.ingestion(dataset.name, dataset.world) as ingestion:
         done = lake.entry(ingestion_id)
         if done is None:
             logger.info("ingesting a dataset", extra={"dataset": dataset.name, "origin": dataset.origin})
             _land(dataset, ingestion.staging, is_progress_shown)
+            _refuse_if_all_wrong(dataset, ingestion.staging, lake)
         entry = done or ingestion.commit(ingestion_id)
     return _report(entry, dataset.origin, dataset.licence, is_new=done is None)
+
+
+def rehearse(settings: Settings, dataset: DatasetAdapter, is_progress_shown: bool = True) -> Rehearsal:
+    """Judge every row as ``ingest`` would, duplicates of what the lake holds included, and write nothing."""
+    with TemporaryDirectory(prefix="freshet-dry-run-") as folder:
+        with closing(Staging(Path(folder) / "staging", dataset.name)) as staging:
+            _land(dataset, staging, is_progress_shown)
+            written = staging.write("dry-run", settings.lake_dir)
+            reasons = reasons_of(staging.written / "rejects")
+        counts = tuple(
+            RecordCounts(part.record_type, part.n_landed, part.n_accepted, part.n_duplicate, part.n_rejected)
+            for part in written
+        )
+    return Rehearsal(dataset.origin, counts, reasons)
 
 
 def ingest_live_events(settings: Settings, until: datetime) -> IngestionReport:
@@ -83,7 +114,13 @@ def ingest_live_events(settings: Settings, until: datetime) -> IngestionReport:
 
 def dataset_context(settings: Settings) -> DatasetContext:
     """What the settings say to a dataset's adapter."""
-    return DatasetContext(settings.datasets_dir, settings.home / "truth", world_config(settings))
+    return DatasetContext(
+        datasets_dir=settings.datasets_dir,
+        truth_dir=settings.home / "truth",
+        lake_dir=settings.lake_dir,
+        simulation=world_config(settings),
+        movielens_edition=settings.movielens_edition,
+    )
 
 
 def last_live_sequence(lake: Lake) -> int:
@@ -108,8 +145,12 @@ def _land(dataset: DatasetAdapter, staging: Staging, is_progress_shown: bool) ->
         for batch in dataset.read():
             staging.land(batch)
             progress.update(len(batch.rows))
-    if not staging.n_valid(RecordType.EVENT):
-        # All wrong is one mistake in the whole, to be mended before it becomes part of a home.
+
+
+def _refuse_if_all_wrong(dataset: DatasetAdapter, staging: Staging, lake: Lake) -> None:
+    """All wrong is one mistake in the whole, to be mended before it becomes part of a home."""
+    is_catalogue_only = lake.world() is not None and not staging.n_landed(RecordType.EVENT)
+    if not staging.n_valid(RecordType.EVENT) and not is_catalogue_only:
         reason = staging.first_reason or "there are no events in it"
         raise DatasetError(f"no event of {dataset.world} can be accepted, so nothing was written: {reason}")
 

@@ -102,6 +102,10 @@ class Staging:
         """How many rows of that kind the contract has accepted, duplicates included."""
         return self._valid[record_type]
 
+    def n_landed(self, record_type: RecordType) -> int:
+        """How many rows of that kind have come."""
+        return self._landed[record_type]
+
     def write(self, ingestion_id: str, lake: Path) -> list[Written]:
         """Write the lake's files of this ingestion under ``written``, and say what they hold."""
         self._finish()

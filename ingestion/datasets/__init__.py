@@ -8,6 +8,7 @@ from ingestion.datasets.adapter import DatasetAdapter, DatasetContext, DatasetEr
 
 DATASETS: Mapping[str, Callable[[DatasetContext], DatasetAdapter]] = {
     demo.NAME: demo.open_dataset,
+    movielens.SMALL_NAME: movielens.open_small,
     movielens.NAME: movielens.open_dataset,
 }
 
@@ -22,4 +23,4 @@ def open_dataset(name: str, context: DatasetContext) -> DatasetAdapter:
             f"there is no dataset {name!r} and no such path: known names are {', '.join(sorted(DATASETS))}; "
             "or give the path of a folder or file with your own events"
         )
-    return files.open_dataset(path)
+    return files.open_folder(path, context.lake_dir)

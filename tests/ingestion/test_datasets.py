@@ -95,5 +95,5 @@ def test_it_gives_the_same_bytes_in_another_home(name, make_settings, files_in):
 
 
 def test_an_unknown_name_lists_the_known_ones(settings):
-    with pytest.raises(DatasetError, match=r"no dataset 'netflix'.*demo, movielens-small"):
+    with pytest.raises(DatasetError, match=r"no dataset 'netflix'.*demo,.*movielens-small"):
         open_dataset("netflix", dataset_context(settings))

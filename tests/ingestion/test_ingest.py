@@ -105,7 +105,7 @@ def test_files_that_grew_bring_only_what_is_new(settings, tmp_path, write_jsonl)
 
 def test_a_source_without_a_usable_event_is_refused_whole(settings, tmp_path, write_jsonl):
     path = write_jsonl(tmp_path / "own" / "events.jsonl", [{"event_type": "view", "user_id": "u1", "item_id": "i1"}])
-    with pytest.raises(DatasetError, match=r"no event of the files at .* can be accepted.*line 1: occurred_at"):
+    with pytest.raises(DatasetError, match=r"no event of your own files can be accepted.*line 1: occurred_at"):
         ingest_dataset(settings, str(path))
     assert Lake(settings.lake_dir).world() is None
 
