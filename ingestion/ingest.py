@@ -3,10 +3,11 @@
 Both are transactions. Doing either again changes nothing, and an interrupted one is simply done again.
 """
 
+import gc
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
@@ -141,10 +142,23 @@ def world_config(settings: Settings) -> WorldConfig:
 
 
 def _land(dataset: DatasetAdapter, staging: Staging, is_progress_shown: bool) -> None:
-    with tqdm(desc=f"ingest {dataset.name}", unit=" rows", disable=None if is_progress_shown else True) as progress:
+    progress_bar = tqdm(desc=f"ingest {dataset.name}", unit=" rows", disable=None if is_progress_shown else True)
+    with _collector_paused(), progress_bar as progress:
         for batch in dataset.read():
             staging.land(batch)
             progress.update(len(batch.rows))
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Rows form no cycles, so looking for some among millions of them only costs time: a fifth of it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _refuse_if_all_wrong(dataset: DatasetAdapter, staging: Staging, lake: Lake) -> None:

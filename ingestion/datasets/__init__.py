@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ingestion.datasets import demo, files, movielens
+from ingestion.datasets import amazon_reviews, demo, files, goodbooks, movielens, online_retail
 from ingestion.datasets.adapter import DatasetAdapter, DatasetContext, DatasetError
 
 DATASETS: Mapping[str, Callable[[DatasetContext], DatasetAdapter]] = {
     demo.NAME: demo.open_dataset,
     movielens.SMALL_NAME: movielens.open_small,
     movielens.NAME: movielens.open_dataset,
+    goodbooks.NAME: goodbooks.open_dataset,
+    online_retail.NAME: online_retail.open_dataset,
+    amazon_reviews.NAME: amazon_reviews.open_dataset,
 }
 
 

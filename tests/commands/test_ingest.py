@@ -38,7 +38,7 @@ def test_a_wrong_name_lists_the_known_ones(run):
     result = run("netflix")
     assert result.exit_code == 1
     assert "there is no dataset 'netflix'" in result.stderr
-    assert "demo, movielens, movielens-small" in result.stderr
+    assert "goodbooks, movielens, movielens-small, online-retail" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
 
 
