@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from rich.markup import escape
 from rich.table import Table
 
 from ingestion.lake import RecordCounts
@@ -21,7 +22,7 @@ def reasons_table(reasons: Mapping[str, int]) -> Table:
     table = Table("rows", "reason")
     table.columns[0].justify = "right"
     for reason, n_rows in reasons.items():
-        table.add_row(f"{n_rows:,}", reason)
+        table.add_row(f"{n_rows:,}", escape(reason))
     return table
 
 

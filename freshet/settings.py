@@ -101,6 +101,11 @@ class Settings(BaseSettings):
         return self.home / "log" / "events.db"
 
     @property
+    def live_rejects_path(self) -> Path:
+        """Events that the API refused (SQLite), until they are moved into the lake's rejects."""
+        return self.home / "log" / "rejects.db"
+
+    @property
     def lake_dir(self) -> Path:
         """Accepted events, items, users and the rejects, as Parquet by day of arrival."""
         return self.home / "lake"

@@ -24,6 +24,8 @@ from ingestion.datasets.adapter import DatasetAdapter, DatasetContext, DatasetEr
 from ingestion.event_log import EventLog, SqliteEventLog
 from ingestion.lake import Lake, LedgerEntry, RecordCounts
 from ingestion.lake_schema import RecordType
+from ingestion.landing import Reject
+from ingestion.live_rejects import SqliteRejects
 from ingestion.simulator_world import WorldConfig
 from ingestion.staging import Staging
 
@@ -32,7 +34,21 @@ logger = logging.getLogger(__name__)
 LIVE = "live"
 LIVE_ORIGIN = "what the API received"
 READ_AT_ONCE = 10_000
-_LIVE_ID = re.compile(r"live-(\d{12})-(\d{12})")
+_LIVE_ID = re.compile(r"live-(\d{12})-(\d{12})-(\d{12})")
+
+
+@dataclass(frozen=True)
+class LivePosition:
+    """The numbers of the last event, the last refused one and the last one that was sent again, in the lake's books."""
+
+    events: int
+    rejects: int
+    repeats: int
+
+    @property
+    def ingestion_id(self) -> str:
+        """What the ingestion is called that reached so far."""
+        return f"{LIVE}-{self.events:012d}-{self.rejects:012d}-{self.repeats:012d}"
 
 
 @dataclass(frozen=True)
@@ -96,21 +112,35 @@ def rehearse(settings: Settings, dataset: DatasetAdapter, is_progress_shown: boo
 
 
 def ingest_live_events(settings: Settings, until: datetime) -> IngestionReport:
-    """Move what the API received before ``until`` into the lake, each event exactly once however often this runs.
+    """Move what the API received before ``until`` into the lake, each row exactly once however often this runs.
 
-    An ingestion is a range of the log's sequence and begins where the ledger says the last one ended; an event that is
-    appended late has a later sequence and goes with the next one.
+    Events, refused events and events that were sent again each have an order of arrival; an ingestion is a piece of
+    each, begins where the last one ended and is called after where it ends. What is appended late goes with the next.
     """
     lake = Lake(settings.lake_dir)
-    with closing(SqliteEventLog(settings.log_path)) as log, lake.ingestion(LIVE) as ingestion:
-        first = last = last_live_sequence(lake)
-        for sequences, events in _closed_part(log, first, until):
-            ingestion.staging.add(RecordType.EVENT, events, sequences, settings.log_path.name)
-            last = sequences[-1]
-        if last == first:
+    with (
+        closing(SqliteEventLog(settings.log_path)) as log,
+        closing(SqliteRejects(settings.live_rejects_path)) as rejects,
+        lake.ingestion(LIVE) as ingestion,
+    ):
+        before, staging = live_position(lake), ingestion.staging
+        n_repeats, last_repeat = log.repeats(before.repeats, until)
+        staging.count_duplicates(RecordType.EVENT, n_repeats)
+        reached = LivePosition(
+            events=_land_events(log, staging, before.events, until),
+            rejects=_land_rejects(rejects, staging, before.rejects, until),
+            repeats=last_repeat,
+        )
+        if reached == before:
             return IngestionReport(None, LIVE, LIVE_ORIGIN, "", (), is_new=False)
-        entry = ingestion.commit(f"{LIVE}-{first + 1:012d}-{last:012d}")
+        entry = ingestion.commit(reached.ingestion_id)
     return _report(entry, LIVE_ORIGIN, "", is_new=True)
+
+
+def live_position(lake: Lake) -> LivePosition:
+    """How far into what the API received the lake reaches."""
+    found = [match for entry in lake.ledger() if (match := _LIVE_ID.fullmatch(entry.ingestion_id))]
+    return LivePosition(*(max((int(match.group(part)) for match in found), default=0) for part in (1, 2, 3)))
 
 
 def dataset_context(settings: Settings) -> DatasetContext:
@@ -122,12 +152,6 @@ def dataset_context(settings: Settings) -> DatasetContext:
         simulation=world_config(settings),
         movielens_edition=settings.movielens_edition,
     )
-
-
-def last_live_sequence(lake: Lake) -> int:
-    """How far into the live log the lake reaches."""
-    ends = [int(match.group(2)) for entry in lake.ledger() if (match := _LIVE_ID.fullmatch(entry.ingestion_id))]
-    return max(ends, default=0)
 
 
 def world_config(settings: Settings) -> WorldConfig:
@@ -167,6 +191,25 @@ def _refuse_if_all_wrong(dataset: DatasetAdapter, staging: Staging, lake: Lake) 
     if not staging.n_valid(RecordType.EVENT) and not is_catalogue_only:
         reason = staging.first_reason or "there are no events in it"
         raise DatasetError(f"no event of {dataset.world} can be accepted, so nothing was written: {reason}")
+
+
+def _land_events(log: EventLog, staging: Staging, after: int, until: datetime) -> int:
+    last = after
+    for sequences, events in _closed_part(log, after, until):
+        staging.add(RecordType.EVENT, events, sequences, "events.db")
+        last = sequences[-1]
+    return last
+
+
+def _land_rejects(rejects: SqliteRejects, staging: Staging, after: int, until: datetime) -> int:
+    while stored := rejects.read(after, READ_AT_ONCE):
+        closed = list(takewhile(lambda reject: reject.received_at < until, stored))
+        rows = [Reject(reject.sequence, reject.received_at, reject.reason, reject.raw) for reject in closed]
+        staging.add_rejects(RecordType.EVENT, rows, "rejects.db")
+        after = closed[-1].sequence if closed else after
+        if len(closed) < len(stored):
+            break
+    return after
 
 
 def _closed_part(log: EventLog, after: int, until: datetime) -> Iterator[tuple[list[int], list[Event]]]:
