@@ -10,10 +10,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
-from commands.airflow import AirflowApi, TaskState
-
-CHAIN = ("ingest_events", "build_marts", "refresh_features", "retrain_recommender")
-"""Each starts the next through an asset; `dags/assets.py` has their names."""
+from commands.airflow import CHAIN, AirflowApi, TaskState
 
 POLL_SECONDS = 1.0
 HANDOVER_SECONDS = 20.0

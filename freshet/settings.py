@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Self
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, HttpUrl, Secret, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from freshet.schedule import is_schedule
 
 PREFIX = "FRESHET_"
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+SECRETS = frozenset({"alert_webhook_url"})
+"""Settings whose value is never shown, not even when it is wrong."""
 
 
 class SettingsError(ValueError):
@@ -73,10 +77,46 @@ class Settings(BaseSettings):
     champion_poll_seconds: float = Field(default=2.0, gt=0, le=3600)
     """How often serving asks the registry whether the champion alias has moved."""
 
+    ingest_schedule: str = "0 * * * *"
+    """When `ingest_events` closes the live log, as cron in UTC: what arrived since the tick before goes to the lake."""
+
+    retrain_schedule: str = "0 3 * * 1"
+    """When a retraining comes due, as cron in UTC; it begins with the next fresh features that hold newer events."""
+
+    maintenance_schedule: str = "30 2 * * *"
+    """When `clean_metadata` forgets old runs, logs and lineage files, as cron in UTC."""
+
+    metadata_retention_days: int = Field(default=30, ge=1, le=3650)
+    """How long Airflow's finished runs, task logs and lineage files are kept."""
+
+    batch_deadline_minutes: float = Field(default=60, gt=0, le=10_080)
+    """How long a run of any DAG but `retrain_recommender` may take before an alert says it is late."""
+
+    training_deadline_minutes: float = Field(default=360, gt=0, le=10_080)
+    """How long a run of `retrain_recommender` may take before an alert says it is late."""
+
+    alert_webhook_url: Secret[HttpUrl] | None = None
+    """Where alerts are sent as JSON, beside the line in the log that each of them writes. A secret: never logged."""
+
+    openlineage_url: HttpUrl | None = None
+    """The OpenLineage server that lineage events go to; without one they go to `lineage/events.jsonl` in the home."""
+
     @field_validator("home", "datasets_dir", mode="after")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().resolve()
+
+    @field_validator("alert_webhook_url", "openlineage_url", mode="before")
+    @classmethod
+    def _empty_is_none(cls, url: object) -> object:
+        return None if url == "" else url
+
+    @field_validator("ingest_schedule", "retrain_schedule", "maintenance_schedule")
+    @classmethod
+    def _is_cron(cls, expression: str) -> str:
+        if not is_schedule(expression):
+            raise ValueError("is no cron expression: write five fields, such as '0 * * * *', or @daily")
+        return expression
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:
@@ -127,6 +167,11 @@ class Settings(BaseSettings):
         return self.home / "airflow"
 
     @property
+    def lineage_dir(self) -> Path:
+        """OpenLineage events of Airflow and dbt, as lines of JSON."""
+        return self.home / "lineage"
+
+    @property
     def models_dir(self) -> Path:
         """Local copies of served bundles, vector cache, checkpoints, downloads of backbones."""
         return self.home / "models"
@@ -144,10 +189,11 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
-        raise SettingsError(
-            f"{name}: {first['msg']} (got {first['input']!r})" if first["loc"] else first["msg"]
-        ) from None
+        if not first["loc"]:
+            raise SettingsError(first["msg"]) from None
+        field = str(first["loc"][0])
+        got = "" if field in SECRETS else f" (got {first['input']!r})"
+        raise SettingsError(f"{PREFIX}{field.upper()}: {first['msg']}{got}") from None
 
 
 def _refuse_unknown_names() -> None:

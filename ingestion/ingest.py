@@ -14,6 +14,7 @@ from itertools import takewhile
 from tqdm import tqdm
 
 from freshet.contract import CONTRACT_VERSION, Event
+from freshet.schedule import next_tick
 from freshet.settings import Settings
 from ingestion.datasets import open_dataset
 from ingestion.datasets.adapter import DatasetAdapter, DatasetContext, DatasetError
@@ -81,6 +82,18 @@ def ingest_live_events(settings: Settings, until: datetime) -> IngestionReport:
     return _report(entry, LIVE_ORIGIN, "", is_new=True)
 
 
+def ingest_live_intervals(settings: Settings, until: datetime) -> list[IngestionReport]:
+    """Move what the API received before ``until``, cut at the ticks of ``ingest_schedule``; one report for each part.
+
+    So the lake does not depend on when runs took place, nor in which order: runs that were missed, or are filled in
+    later, leave the files that punctual ones would have left.
+    """
+    reports = []
+    while (arrived := _oldest_outside_the_lake(settings)) is not None and arrived < until:
+        reports.append(ingest_live_events(settings, min(next_tick(settings.ingest_schedule, arrived), until)))
+    return reports
+
+
 def dataset_context(settings: Settings) -> DatasetContext:
     """What the settings say to a dataset's adapter."""
     return DatasetContext(settings.datasets_dir, settings.home / "truth", world_config(settings))
@@ -123,6 +136,13 @@ def _closed_part(log: EventLog, after: int, until: datetime) -> Iterator[tuple[l
         if len(closed) < len(part):
             return
         after = closed[-1][0]
+
+
+def _oldest_outside_the_lake(settings: Settings) -> datetime | None:
+    """When the first event of the log that no ingestion has moved yet was received."""
+    with closing(SqliteEventLog(settings.log_path)) as log:
+        waiting = log.read(last_live_sequence(Lake(settings.lake_dir)), 1)
+    return waiting[0][1].received_at if waiting else None
 
 
 def _report(entry: LedgerEntry, origin: str, licence: str, is_new: bool) -> IngestionReport:
