@@ -136,6 +136,11 @@ class AirflowApi:
         """Whether the DAG processor has stored this DAG yet."""
         return self._client.get(f"/api/v2/dags/{dag_id}").status_code == httpx.codes.OK
 
+    def parse_seconds(self) -> float:
+        """How long the DAG processor last took for all files."""
+        dags = self._get("/api/v2/dags", limit=100)["dags"]
+        return sum(dag["last_parse_duration"] or 0.0 for dag in dags)
+
     def import_errors(self) -> list[str]:
         """Why DAG files could not be read, one text for each."""
         errors = self._get("/api/v2/importErrors")["import_errors"]

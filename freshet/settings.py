@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     demo_events: int = Field(default=150_000, ge=1_000)
     """Approximate number of simulated events."""
 
+    demo_live_days: int = Field(default=0, ge=0)
+    """The newest days of the simulated history that are not loaded: `freshet simulate` lets them arrive one by one."""
+
     text_backbone: str = "minilm"
     """The language model that reads items: minilm (from its package), or any Hugging Face model id."""
 
@@ -117,6 +120,14 @@ class Settings(BaseSettings):
         if not is_schedule(expression):
             raise ValueError("is no cron expression: write five fields, such as '0 * * * *', or @daily")
         return expression
+
+    @model_validator(mode="after")
+    def _some_history(self) -> Self:
+        if self.demo_live_days >= self.demo_days:
+            raise ValueError(
+                f"demo_live_days {self.demo_live_days} leaves nothing of {self.demo_days} demo_days to be loaded first"
+            )
+        return self
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:

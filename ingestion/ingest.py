@@ -96,7 +96,9 @@ def ingest_live_intervals(settings: Settings, until: datetime) -> list[Ingestion
 
 def dataset_context(settings: Settings) -> DatasetContext:
     """What the settings say to a dataset's adapter."""
-    return DatasetContext(settings.datasets_dir, settings.home / "truth", world_config(settings))
+    return DatasetContext(
+        settings.datasets_dir, settings.home / "truth", world_config(settings), settings.demo_live_days
+    )
 
 
 def last_live_sequence(lake: Lake) -> int:

@@ -26,6 +26,8 @@ class DatasetContext:
     datasets_dir: Path
     truth_dir: Path
     simulation: WorldConfig
+    simulation_live_days: int = 0
+    """The newest days of the simulated world, which arrive live instead."""
 
 
 class DatasetAdapter(Protocol):
