@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -100,6 +101,7 @@ class RunState:
     run_id: str
     state: str
     seconds: float | None
+    queued_at: datetime
 
 
 class AirflowApi:
@@ -172,13 +174,14 @@ class AirflowApi:
         """End a run, so that it may be deleted."""
         self._client.patch(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}).raise_for_status()
 
-    def newest_run(self, dag_id: str) -> RunState | None:
-        """The run that was asked for last, or None."""
-        return self._first_run(dag_id, order_by="-run_after")
+    def newest_run_before(self, dag_id: str, moment: datetime) -> RunState | None:
+        """The last of the runs that were queued before a moment, or None."""
+        newest = self._runs(dag_id, order_by="-run_after", limit=10)
+        return next((run for run in newest if run.queued_at < moment), None)
 
     def first_run_since(self, dag_id: str, moment: datetime) -> RunState | None:
         """The first run that was asked for at or after a moment, or None."""
-        return self._first_run(dag_id, order_by="run_after", run_after_gte=moment.isoformat())
+        return next(iter(self._runs(dag_id, order_by="run_after", run_after_gte=moment.isoformat(), limit=1)), None)
 
     def run(self, dag_id: str, run_id: str) -> RunState | None:
         """The run of that name, or None."""
@@ -186,13 +189,11 @@ class AirflowApi:
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         answer.raise_for_status()
-        found = answer.json()
-        return RunState(found["dag_run_id"], found["state"], found["duration"])
+        return _run_state(answer.json())
 
     def runs(self, dag_id: str) -> list[RunState]:
         """The newest runs, the one that was asked for last first."""
-        found = self._get(f"/api/v2/dags/{dag_id}/dagRuns", limit=100, order_by="-run_after")["dag_runs"]
-        return [RunState(run["dag_run_id"], run["state"], run["duration"]) for run in found]
+        return self._runs(dag_id, order_by="-run_after", limit=100)
 
     def asset_events(self, uri: str) -> list[dict[str, Any]]:
         """What DAGs have said about an asset, newest first; ``extra`` holds the figures."""
@@ -211,15 +212,17 @@ class AirflowApi:
             for task in found
         ]
 
-    def _first_run(self, dag_id: str, **choice: str) -> RunState | None:
-        for run in self._get(f"/api/v2/dags/{dag_id}/dagRuns", limit=1, **choice)["dag_runs"]:
-            return RunState(run["dag_run_id"], run["state"], run["duration"])
-        return None
+    def _runs(self, dag_id: str, **choice: str | int) -> list[RunState]:
+        return [_run_state(run) for run in self._get(f"/api/v2/dags/{dag_id}/dagRuns", **choice)["dag_runs"]]
 
     def _get(self, path: str, **params: Any) -> Any:
         answer = self._client.get(path, params=params)
         answer.raise_for_status()
         return answer.json()
+
+
+def _run_state(run: Mapping[str, Any]) -> RunState:
+    return RunState(run["dag_run_id"], run["state"], run["duration"], datetime.fromisoformat(run["queued_at"]))
 
 
 def task_log_folder(settings: Settings, dag_id: str, run_id: str) -> Path:

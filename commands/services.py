@@ -1,5 +1,6 @@
 """The services of one machine: what each needs in its environment, how it starts, and when it is up."""
 
+import json
 import os
 import subprocess
 import sys
@@ -41,11 +42,18 @@ QUIET = {
 def child_environment(settings: Settings) -> dict[str, str]:
     """What every child process gets: our settings spelled out, Airflow's, and silence towards the outside."""
     ours = {
-        PREFIX + name.upper(): str(value.get_secret_value() if isinstance(value, Secret) else value)
+        PREFIX + name.upper(): _spelled(value)
         for name, value in settings.model_dump().items()
         if value is not None and value != ""
     }
     return {**ours, **airflow_environment(settings), **QUIET}
+
+
+def _spelled(value: object) -> str:
+    """A setting as it would be written in the environment."""
+    if isinstance(value, Secret):
+        return str(value.get_secret_value())
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def mlflow_url(settings: Settings) -> str:

@@ -5,20 +5,25 @@ Built once per process with ``load_settings()`` and passed in; functions take va
 
 import difflib
 import ipaddress
+import math
 import os
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, HttpUrl, Secret, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_core import from_json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from freshet.contract import INTERACTION_TYPES, EventType
 from freshet.schedule import is_schedule
 
 PREFIX = "FRESHET_"
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 SECRETS = frozenset({"alert_webhook_url"})
 """Settings whose value is never shown, not even when it is wrong."""
+
+MAX_EVENT_WEIGHT = 1_000
 
 
 class SettingsError(ValueError):
@@ -58,6 +63,9 @@ class Settings(BaseSettings):
 
     demo_live_days: int = Field(default=0, ge=0)
     """The newest days of the simulated history that are not loaded: `freshet simulate` lets them arrive one by one."""
+
+    event_weights: Annotated[dict[EventType, float], NoDecode] = {}
+    """Weights of event types that differ from the contract's, as JSON; rebuild all marts after a change."""
 
     text_backbone: str = "minilm"
     """The language model that reads items: minilm (from its package), or any Hugging Face model id."""
@@ -104,6 +112,12 @@ class Settings(BaseSettings):
     openlineage_url: HttpUrl | None = None
     """The OpenLineage server that lineage events go to; without one they go to `lineage/events.jsonl` in the home."""
 
+    verify_sample_size: int = Field(default=10_000, ge=1)
+    """How many rows of each feature view `refresh_features` compares with the marts, others after every day of data."""
+
+    verify_max_mismatch_share: float = Field(default=0.001, ge=0, le=1)
+    """The share of wrong online rows above which `refresh_features` fails, although it has repaired them."""
+
     @field_validator("home", "datasets_dir", mode="after")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
@@ -128,6 +142,21 @@ class Settings(BaseSettings):
                 f"demo_live_days {self.demo_live_days} leaves nothing of {self.demo_days} demo_days to be loaded first"
             )
         return self
+
+    @field_validator("event_weights", mode="before")
+    @classmethod
+    def _from_json(cls, weights: object) -> object:
+        return from_json(weights) if isinstance(weights, str) else weights
+
+    @field_validator("event_weights", mode="after")
+    @classmethod
+    def _weigh_interactions_only(cls, weights: dict[EventType, float]) -> dict[EventType, float]:
+        others = sorted(set(weights) - INTERACTION_TYPES)
+        if others:
+            raise ValueError(f"only interactions have weights, and {', '.join(others)} is none")
+        if not all(math.isfinite(weight) and abs(weight) <= MAX_EVENT_WEIGHT for weight in weights.values()):
+            raise ValueError(f"a weight is a number between -{MAX_EVENT_WEIGHT} and {MAX_EVENT_WEIGHT}")
+        return weights
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:

@@ -5,6 +5,7 @@ The tests are one story, told in the order in which they stand here.
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -169,7 +170,8 @@ def test_events_are_announced_with_counts_and_interval_and_marts_with_their_rows
     n_rows = duckdb.sql(f"select count(*) from '{platform.settings.features_dir}/fct_interactions.parquet'").fetchall()
     assert newest["rows"]["fct_interactions"] == n_rows[0][0]
     features = platform.airflow.asset_events("freshet://feast/online_features")[0]["extra"]
-    assert features["materialized"] > 0 and features["verified"] > 0
+    assert features["materialized"] > 0
+    assert features["verified"]["user_recent_events"]["checked"] > 0
 
 
 def test_a_repeated_backfill_changes_no_byte(platform):
@@ -216,32 +218,34 @@ def test_airflow_and_dbt_both_tell_the_lineage(platform):
 def test_data_that_fails_its_tests_is_one_alert_and_changes_nothing_for_readers(platform, webhook):
     settings, marts = platform.settings, contents(platform.settings.features_dir)
     n_announced = len(platform.airflow.asset_events(MARTS))
-    land_a_file_twice(settings.lake_dir)
+    land_unbalanced_books(settings.lake_dir)
     run_id = platform.airflow.trigger("build_marts")
     settled(platform, *CHAIN[:3])
     assert platform.airflow.run("build_marts", run_id).state == "failed"
     assert contents(settings.features_dir) == marts
     assert len(platform.airflow.asset_events(MARTS)) == n_announced
-    assert data_problem(settings.home).startswith("assert_ingestion_counts_add_up")
+    assert "assert_ingestion_counts_add_up" in data_problem(settings.home)
     (alert,) = [alert for alert in webhook.alerts if alert["kind"] == "task_failed"]
     assert (alert["dag_id"], alert["task_id"], alert["run_id"]) == ("build_marts", "report_build", run_id)
     assert "assert_ingestion_counts_add_up" in alert["error"]
     assert alert["what_to_do"].startswith("`report_build` names the models and tests that failed")
 
 
-def land_a_file_twice(lake):
-    """What only a bug could do: an ingestion's line in the ledger is there twice, its events once."""
+def land_unbalanced_books(lake):
+    """What only a bug could do: an ingestion that says it landed more rows than became of them."""
     ledger = lake / "ingestions" / "live-000000000001-000000000002.parquet"
-    again = f"{ledger.stem}-again"
-    duckdb.sql(f"copy (select * replace ('{again}' as ingestion_id) from '{ledger}') to '{ledger.with_stem(again)}'")
+    for part in (lake / "events").glob(f"*/{ledger.stem}-*.parquet"):
+        shutil.copy(part, part.with_name("broken-0000.parquet"))
+    duckdb.sql(
+        "copy (select * replace ('broken' as ingestion_id, n_landed + 1 as n_landed, 0 as n_rejected)"
+        f" from '{ledger}' where record_type = 'event') to '{ledger.with_stem('broken')}'"
+    )
 
 
 def test_the_metadata_of_past_days_is_forgotten_on_request(platform):
-    newest = {dag_id: platform.airflow.newest_run(dag_id) for dag_id in CHAIN[:3]}
     platform.airflow.unpause("clean_metadata")
     platform.airflow.trigger("clean_metadata", conf={"before": datetime.now(UTC).isoformat()})
     runs = settled(platform, "clean_metadata")
     assert [run.state for run in runs["clean_metadata"]] == ["success"]
     left = {dag_id: platform.airflow.runs(dag_id) for dag_id in CHAIN[:3]}
     assert all(len(runs) <= 1 for runs in left.values())
-    assert newest.keys() == left.keys()

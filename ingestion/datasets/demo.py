@@ -5,7 +5,7 @@ Delivery is as imperfect as in life: some events arrive hours late, and some are
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -53,14 +53,24 @@ class Demo:
 
     def read(self) -> Iterator[RawBatch]:
         """The catalogue, the people, then day after day; exports the truth first."""
-        world = build_world(self._config)
-        catalogue, wording = Catalogue(world), Wording(world)
-        export_truth(world, self._truth_dir)
-        yield from in_batches(RecordType.ITEM, "catalogue", _numbered(catalogue.items()))
-        yield from in_batches(RecordType.USER, "people", _numbered(wording.users()))
-        for day, happened in enumerate(islice(Simulator(world).days(), self._n_days)):
-            delivered = _delivered(world, day, happened, self._n_days)
-            yield from in_batches(RecordType.EVENT, f"day-{day:04d}", _numbered(wording.events(day, *delivered)))
+        for part in demo_batches(self._config, self._truth_dir, self._n_days):
+            yield from part
+
+
+def demo_batches(config: WorldConfig, truth_dir: Path, n_days: int | None = None) -> Iterator[Iterator[RawBatch]]:
+    """A world's batches, part by part: the catalogue and the people, then its first days; exports the truth first.
+
+    A part is read to its end before the next one is asked for.
+    """
+    world = build_world(config)
+    catalogue, wording = Catalogue(world), Wording(world)
+    export_truth(world, truth_dir)
+    items = in_batches(RecordType.ITEM, "catalogue", _numbered(catalogue.items()))
+    yield chain(items, in_batches(RecordType.USER, "people", _numbered(wording.users())))
+    n_days = config.n_days if n_days is None else n_days
+    for day, happened in enumerate(islice(Simulator(world).days(), n_days)):
+        delivered = _delivered(world, day, happened, n_days)
+        yield in_batches(RecordType.EVENT, f"day-{day:04d}", _numbered(wording.events(day, *delivered)))
 
 
 def export_truth(world: World, folder: Path) -> None:

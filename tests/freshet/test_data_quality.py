@@ -72,14 +72,16 @@ def test_a_long_list_of_problems_is_cut_with_a_count(tmp_path):
 
 @pytest.fixture
 def broken_home(built_home, tmp_path):
-    """A copy of the small world whose lake has one event twice, as only a bug could write it."""
+    """A copy of the small world with an ingestion whose books do not balance, as only a bug could write it."""
     home = tmp_path / "home"
     shutil.copytree(built_home, home)
-    some = next(path for path in (home / "lake" / "events").glob("*/*.parquet") if path.name != "schema.parquet")
+    events = next(path for path in (home / "lake" / "events").glob("*/*.parquet") if path.name != "schema.parquet")
     ledger = next((home / "lake" / "ingestions").glob("*.parquet"))
-    again = f"{ledger.stem}-again"
-    shutil.copy(some, some.with_name(f"{again}-0000.parquet"))
-    duckdb.sql(f"copy (select * replace ('{again}' as ingestion_id) from '{ledger}') to '{ledger.with_stem(again)}'")
+    shutil.copy(events, events.with_name("broken-0000.parquet"))
+    duckdb.sql(
+        "copy (select * replace ('broken' as ingestion_id, n_landed + 1 as n_landed, 0 as n_rejected)"
+        f" from '{ledger}' where record_type = 'event') to '{ledger.with_stem('broken')}'"
+    )
     return home
 
 
@@ -88,4 +90,4 @@ def test_bad_data_leaves_the_exports_and_stops_promotion(broken_home):
     with pytest.raises(DbtError, match="ended with 1"):
         build_marts(broken_home)
     assert {path.name: path.read_bytes() for path in (broken_home / "features").glob("*.parquet")} == before
-    assert data_problem(broken_home).startswith("assert_ingestion_counts_add_up: Got ")
+    assert "assert_ingestion_counts_add_up: Got " in data_problem(broken_home)

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from freshet.contract import EVENT_WEIGHTS, INTERACTION_TYPES
+from freshet.dbt_vars import dbt_vars
 from freshet.settings import PREFIX, PROJECT_ROOT, Settings, SettingsError, load_settings
 
 
@@ -40,6 +42,8 @@ def test_environment_and_env_file_are_read(monkeypatch, tmp_path):
         ("FRESHET_INGEST_SCHEDULE", "hourly"),
         ("FRESHET_RETRAIN_SCHEDULE", "61 * * * *"),
         ("FRESHET_MAINTENANCE_SCHEDULE", "* * * * * *"),
+        ("FRESHET_EVENT_WEIGHTS", "like"),
+        ("FRESHET_EVENT_WEIGHTS", "[1]"),
     ],
 )
 def test_an_invalid_value_names_its_setting(name, value, monkeypatch):
@@ -65,6 +69,26 @@ def test_a_secret_is_not_shown_by_the_settings_either(monkeypatch):
 def test_an_empty_address_is_none(name, monkeypatch):
     monkeypatch.setenv(name, "")
     assert getattr(load_settings(), name.removeprefix(PREFIX).lower()) is None
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason"),
+    [
+        ('{"search": 2}', "only interactions have weights, and search is none"),
+        ('{"like": 1e9}', "a weight is a number between -1000 and 1000"),
+        ('{"adore": 2}', "Input should be"),
+    ],
+)
+def test_weights_that_mean_nothing_are_refused(weights, reason, monkeypatch):
+    monkeypatch.setenv("FRESHET_EVENT_WEIGHTS", weights)
+    with pytest.raises(SettingsError, match=f"^FRESHET_EVENT_WEIGHTS: .*{reason}"):
+        load_settings()
+
+
+def test_configured_event_weights_replace_those_of_the_contract_one_by_one(monkeypatch):
+    monkeypatch.setenv("FRESHET_EVENT_WEIGHTS", '{"like": 4}')
+    assert dbt_vars()["event_weights"] == {**EVENT_WEIGHTS, "like": 4.0}
+    assert set(EVENT_WEIGHTS) == INTERACTION_TYPES
 
 
 def test_an_address_for_everybody_is_refused(monkeypatch):

@@ -157,8 +157,8 @@ _MART_QUERIES = {
         "count(DISTINCT e.moment::DATE) AS n_active_days, max(e.moment) AS last_interaction_at", ""
     ),
     "fct_user_activity_daily": _COUNTS.format(key="user_id", day="activity_date"),
-    "fct_user_recent_events_daily": """
-        SELECT user_id, max(moment)::DATE AS activity_date, max(moment) AS event_timestamp,
+    "fct_user_recent_events": """
+        SELECT user_id, max(moment) AS event_timestamp,
             list(event_id ORDER BY moment, event_id) AS recent_event_ids,
             list(item_id ORDER BY moment, event_id) AS recent_item_ids,
             list(event_type ORDER BY moment, event_id) AS recent_event_types,
