@@ -52,8 +52,11 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__OPENLINEAGE__NAMESPACE": lineage.NAMESPACE,
         "AIRFLOW__OPENLINEAGE__EXECUTE_IN_THREAD": "True",
         # `report_build` tells what each model read and wrote; that somebody watched it is no news.
-        "AIRFLOW__OPENLINEAGE__DISABLED_FOR_OPERATORS": ";".join(
-            f"cosmos.operators.watcher.Dbt{kind}Operator" for kind in ("ProducerWatcher", "RunWatcher")
+        "AIRFLOW__OPENLINEAGE__EMISSION_POLICY": json.dumps(
+            [
+                {"scope": {"operator": f"cosmos.operators.watcher.Dbt{kind}Operator"}, "controls": {"emit": False}}
+                for kind in ("ProducerWatcher", "RunWatcher")
+            ]
         ),
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "AIRFLOW__COSMOS__CACHE_DIR": str(settings.airflow_dir / "cosmos"),

@@ -69,14 +69,20 @@ def build_marts() -> None:
         # The one process that builds takes the writer's slot; the tasks that watch it write nothing.
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.WATCHER,
-            setup_operator_args={"pool": WAREHOUSE_POOL, "dbt_cmd_flags": ["--resource-type", "test"]},
+            setup_operator_args={
+                "pool": WAREHOUSE_POOL,
+                "dbt_cmd_flags": ["--resource-type", "test"],
+                "retries": 1,
+                "pre_execute": _build_whole_or_not,
+            },
         ),
         # Tests run where dbt builds, each before what depends on it; watching each of them would double the time.
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST, emit_datasets=False, test_behavior=TestBehavior.NONE
         ),
-        # One alert for a build, by `report_build`, not one for each model and test that could not go on.
-        default_args={"on_failure_callback": None},
+        # Who watches has nothing to retry, and a build that fails is one alert, by `report_build`.
+        default_args={"on_failure_callback": None, "retries": 0},
+        operator_args={"pre_execute": _build_whole_or_not},
     )
 
     @task(
@@ -107,6 +113,16 @@ def build_marts() -> None:
         write_docs(load_settings().home)
 
     marts >> report_build() >> write_docs()
+
+
+def _build_whole_or_not(context: Any) -> None:
+    """Let a cleared or killed build be built again, whole, by the one task that may.
+
+    Left to itself, Cosmos skips a second try of the build and lets every model run alone instead: many writers, and
+    exports that no test has seen.
+    """
+    context["ti"].try_number = 1
+    context["task"].poke_retry_number = 1  # of the watching tasks: a build that failed is no reason to run a model
 
 
 def _this_task(task_instance: Any) -> "Parent":
