@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RECOMMENDER_SERVICE = "recommender_v1"
 CATALOGUE_SERVICE = "catalogue_v1"
+USER_HISTORY_SERVICE = "user_history_v1"
 RECENT_EVENTS_PUSH = "user_recent_events_push"
 
 USER_RECENT_EVENTS = "user_recent_events"

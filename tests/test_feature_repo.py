@@ -21,6 +21,7 @@ from freshet.feature_store import (
     MARTS,
     RECENT_EVENTS_PUSH,
     RECOMMENDER_SERVICE,
+    USER_HISTORY_SERVICE,
     FeatureStoreError,
     apply,
     data_end,
@@ -70,7 +71,7 @@ def own_home(filled_home, tmp_path):
 
 def test_the_names_that_others_ask_for_are_defined_and_described(store):
     services = {service.name: service for service in store.list_feature_services()}
-    assert set(services) == {RECOMMENDER_SERVICE, CATALOGUE_SERVICE}
+    assert set(services) == {RECOMMENDER_SERVICE, CATALOGUE_SERVICE, USER_HISTORY_SERVICE}
     assert store.get_data_source(RECENT_EVENTS_PUSH).description
     views = store.list_feature_views()
     assert {view.name for view in views} == {mart.view for mart in MARTS}

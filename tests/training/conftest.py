@@ -131,10 +131,11 @@ _COUNTS = """
     GROUP BY ALL ORDER BY ALL
 """
 _MART_QUERIES = {
-    "dim_items": """
+    "dim_item_versions": """
         SELECT item_id, title, NULL::VARCHAR AS description, [topic] AS categories, []::VARCHAR[] AS tags,
             NULL::DOUBLE AS price, NULL::VARCHAR AS image_url, attributes, NULL::TIMESTAMPTZ AS available_from,
-            true AS is_available, TIMESTAMPTZ '2025-12-01' AS updated_at
+            true AS is_available, TIMESTAMPTZ '2025-12-01' AS updated_at, TIMESTAMPTZ '2025-12-01' AS valid_from,
+            NULL::TIMESTAMPTZ AS valid_to
         FROM item ORDER BY item_id
     """,
     "fct_item_tags": """
