@@ -122,6 +122,40 @@
 {%- endmacro %}
 
 
+{#- Parallel lists as one list of records, the other way round than `field_of_records`. -#}
+{% macro records_of_lists(fields) -%}
+    {{ adapter.dispatch("records_of_lists", "freshet")(fields) }}
+{%- endmacro %}
+
+{% macro duckdb__records_of_lists(fields) -%}
+    {%- set records = [] -%}
+    {%- for name, list in fields.items() -%}
+        {%- do records.append(name ~ ": " ~ list ~ "[place]") -%}
+    {%- endfor -%}
+    list_transform(range(1, len({{ fields.values() | first }}) + 1), lambda place: {{ "{" ~ records | join(", ") ~ "}" }})
+{%- endmacro %}
+
+{% macro spark__records_of_lists(fields) -%}
+    arrays_zip(
+        {%- for name, list in fields.items() %}{{ list }} as {{ name }}{{ ", " if not loop.last }}{% endfor -%}
+    )
+{%- endmacro %}
+
+
+{#- In a group: all that its lists hold, each value once, sorted. -#}
+{% macro sorted_union(list) -%}
+    {{ adapter.dispatch("sorted_union", "freshet")(list) }}
+{%- endmacro %}
+
+{% macro duckdb__sorted_union(list) -%}
+    list_sort(list_distinct(flatten(list({{ list }}))))
+{%- endmacro %}
+
+{% macro spark__sorted_union(list) -%}
+    array_sort(array_distinct(flatten(collect_list({{ list }}))))
+{%- endmacro %}
+
+
 {#- The last records of a list, at most so many. -#}
 {% macro last_records(records, n_records) -%}
     {{ adapter.dispatch("last_records", "freshet")(records, n_records) }}

@@ -4,7 +4,7 @@ with new_interactions as (
 
     select
         *,
-        not is_negative and not {{ is_return("event_type", "value") }} as is_positive,
+        not is_negative as is_positive,
         {{ event_weight("event_type", "value") }} as weight,
         {{ net_purchase("event_type", "value") }} as net_purchase,
         -- Decimals, because their sums do not depend on the order of the rows.
