@@ -42,21 +42,22 @@ items_of_sessions as (
         user_id,
         session_number,
         item_id,
-        min(occurred_at) as met_at,
-        max(known_at) as known_at,
-        sum({{ event_weight("event_type", "value") }}) as weight
+        min(occurred_at) as met_at
     from interactions
+    where not is_negative
     group by user_id, session_number, item_id
 
 ),
 
--- What the user hid or gave back, in any of their sessions, they did not want: it says nothing about its company.
 weighed as (
 
     select
-        *,
-        sum(weight) over (partition by user_id, item_id) as weight_of_user
+        items_of_sessions.*,
+        user_items.weight,
+        user_items.known_at
     from items_of_sessions
+    inner join {{ ref("int_interactions_accumulated") }} as user_items
+        on items_of_sessions.user_id = user_items.user_id and items_of_sessions.item_id = user_items.item_id
 
 ),
 
@@ -69,7 +70,8 @@ placed as (
         item_id,
         row_number() over (partition by user_id, session_number order by met_at, item_id) as place
     from weighed
-    where weight > 0 and weight_of_user > 0
+    -- What the user hid or gave back, whenever that was, they did not want: it says nothing about its company.
+    where weight > 0
 
 ),
 
@@ -96,7 +98,7 @@ newest_per_item as (
     select
         item_id,
         max(known_at) as known_at
-    from items_of_sessions
+    from weighed
     group by item_id
 
 ),
