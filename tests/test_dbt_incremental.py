@@ -37,6 +37,7 @@ def events(draw):
     }
     if kind in ("purchase", "rating"):
         record["value"] = draw(st.sampled_from([-1, 1, 4.5]))  # a purchase of −1 is a return
+        record["properties"] = draw(st.sampled_from([{}, {"reverses": ["e1", "e2"]}]))
     if kind in ("tag", "search"):
         record["text"] = draw(st.sampled_from(["schön", "old"]))
     if kind == "impression":

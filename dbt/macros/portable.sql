@@ -79,6 +79,20 @@
 {%- endmacro %}
 
 
+{#- How many elements a list within a JSON text has; null where there is none. -#}
+{% macro json_list_length(json_text, field) -%}
+    {{ adapter.dispatch("json_list_length", "freshet")(json_text, field) }}
+{%- endmacro %}
+
+{% macro duckdb__json_list_length(json_text, field) -%}
+    cast(json_array_length({{ json_text }}, '$.{{ field }}') as bigint)
+{%- endmacro %}
+
+{% macro spark__json_list_length(json_text, field) -%}
+    json_array_length(get_json_object({{ json_text }}, '$.{{ field }}'))
+{%- endmacro %}
+
+
 {#- A short text that is the same for rows that say the same in these columns, nulls included. -#}
 {% macro fingerprint(columns) -%}
     {{ adapter.dispatch("fingerprint", "freshet")(columns) }}
