@@ -1,7 +1,13 @@
 """What consumers ask for by name. A service never changes: another set of features is a new version beside it."""
 
 from feast import FeatureService
-from feature_views import item_popularity_daily, user_activity_daily, user_recent_events
+from feature_views import (
+    item_popularity_daily,
+    item_statistics,
+    user_activity_daily,
+    user_profiles,
+    user_recent_events,
+)
 
 recommender_v1 = FeatureService(
     name="recommender_v1",
@@ -21,5 +27,19 @@ catalogue_v1 = FeatureService(
     name="catalogue_v1",
     features=[item_popularity_daily],
     description="The popularity of every item, read in the background by serving.",
+    owner="models",
+)
+
+user_exploration_v1 = FeatureService(
+    name="user_exploration_v1",
+    features=[user_profiles],
+    description="Who users are in the long term, for notebooks and new models; offline only.",
+    owner="models",
+)
+
+item_exploration_v1 = FeatureService(
+    name="item_exploration_v1",
+    features=[item_statistics],
+    description="How items do, for notebooks and new models; offline only.",
     owner="models",
 )
