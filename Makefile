@@ -42,12 +42,13 @@ test: setup  ## all tests, the end-to-end ones through Airflow included
 test-fast: setup  ## the tests that take seconds
 	@$(BIN)/python -m pytest -m 'not slow' tests
 
-lint: setup  ## style, types, direction of imports, SQL
+lint: setup  ## style, types, direction of imports, SQL and its names
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/sqlfluff lint --processes 2 dbt
+	@$(BIN)/python -m pytest -q --no-header tests/test_dbt_naming.py
 
 format: setup  ## rewrite the code in the project's style
 	@$(BIN)/ruff check --fix .

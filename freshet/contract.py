@@ -41,6 +41,9 @@ MAX_PROFILE_ENTRIES = 20
 MAX_SESSION_ITEMS = 20
 """Items of a session that count as met together: a session of thousands is a crawl, and pairs cost their square."""
 
+MAX_NEIGHBOUR_SESSIONS = 200_000
+"""The newest sessions of all users, in which items find their neighbours: tastes move on, and cost must not grow."""
+
 MAX_ITEM_NEIGHBOURS = 50
 """Items kept as neighbours of an item."""
 
@@ -104,7 +107,7 @@ EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo
 def _to_utc(moment: datetime) -> datetime:
     if not EARLIEST <= moment < LATEST:
         raise ValueError(f"{moment.isoformat()} is out of range: between the years {EARLIEST.year} and {LATEST.year}")
-    return moment.astimezone(UTC)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def _none_to_empty(value: object) -> object:

@@ -25,7 +25,8 @@ def events(draw):
     """An event as a client sends it, on time, late, or from a clock that runs ahead."""
     occurred_at = START + timedelta(minutes=draw(MINUTES))
     received_at = occurred_at + timedelta(minutes=draw(st.sampled_from([0, 0, 0, -4, 90, 3_000])))
-    kind = draw(st.sampled_from(["view", "click", "purchase", "rating", "hide", "impression", "impression", "tag"]))
+    kinds = ["view", "click", "purchase", "purchase", "rating", "hide", "impression", "impression", "tag", "search"]
+    kind = draw(st.sampled_from(kinds))
     record = {
         "event_type": kind,
         "user_id": draw(st.sampled_from(USERS)),
@@ -34,11 +35,24 @@ def events(draw):
         "received_at": received_at,
         "recommendation_id": draw(st.sampled_from([None, *LISTS])),
     }
-    if kind == "tag":
+    if kind in ("purchase", "rating"):
+        record["value"] = draw(st.sampled_from([-1, 1, 4.5]))  # a purchase of −1 is a return
+    if kind in ("tag", "search"):
         record["text"] = draw(st.sampled_from(["schön", "old"]))
     if kind == "impression":
         record["properties"] = {"rank": draw(st.integers(1, 9))}
     return record
+
+
+@st.composite
+def descriptions(draw):
+    """What a catalogue says of an item, in any order of time."""
+    return {
+        "item_id": draw(st.sampled_from(ITEMS[:2])),
+        "title": draw(st.sampled_from(["Tea", "i1"])),
+        "categories": draw(st.sampled_from([[], ["drinks"], ["drinks", "green"]])),
+        "updated_at": START + timedelta(days=draw(st.integers(0, 40))),
+    }
 
 
 @st.composite
@@ -51,10 +65,7 @@ def arrivals(draw):
         parts[first].append({"event_id": f"e{number}", **event})
         if draw(st.integers(0, 9)) == 0:
             parts[draw(st.integers(first, 2))].append({"event_id": f"e{number}", **event})
-    items = [
-        [{"item_id": "i1", "title": f"Name {number}", "updated_at": START + timedelta(days=draw(st.integers(0, 40)))}]
-        for number in range(3)
-    ]
+    items = [[draw(descriptions())] for _ in range(3)]
     return list(zip(parts, items, strict=True))
 
 

@@ -89,6 +89,7 @@ statistics_from_the_future as (
     from {{ ref("fct_item_statistics") }} as statistics
     inner join interactions
         on statistics.item_id = interactions.item_id and statistics.event_timestamp < interactions.known_at
+    group by statistics.item_id, statistics.event_timestamp
 
 ),
 
@@ -102,7 +103,7 @@ newest_of_items as (
 
 ),
 
-neighbours_of_another_time as (
+neighbours_from_the_future as (
 
     select
         'fct_item_neighbours' as mart,
@@ -111,7 +112,7 @@ neighbours_of_another_time as (
     from {{ ref("fct_item_neighbours") }} as neighbours
     inner join newest_of_items on neighbours.item_id = newest_of_items.item_id
     inner join newest_of_items as newest_of_neighbours on neighbours.neighbour_id = newest_of_neighbours.item_id
-    where neighbours.event_timestamp != greatest(newest_of_items.known_at, newest_of_neighbours.known_at)
+    where neighbours.event_timestamp > greatest(newest_of_items.known_at, newest_of_neighbours.known_at)
 
 )
 
@@ -121,4 +122,4 @@ select * from profiles_of_another_time
 union all
 select * from statistics_from_the_future
 union all
-select * from neighbours_of_another_time
+select * from neighbours_from_the_future

@@ -1,6 +1,38 @@
-with interactions as (
+with sessions as (
 
-    select * from {{ ref("fct_interactions") }}
+    select * from {{ ref("fct_sessions") }}
+
+),
+
+newest_sessions as (
+
+    select
+        user_id,
+        session_number,
+        started_at
+    from sessions
+    order by ended_at desc, user_id asc, session_number asc
+    limit {{ var("max_neighbour_sessions") }}
+
+),
+
+oldest as (
+
+    select min(started_at) as started_at from newest_sessions
+
+),
+
+-- The comparison says nothing new, but lets the warehouse leave older rows alone.
+interactions as (
+
+    select all_interactions.*
+    from {{ ref("fct_interactions") }} as all_interactions
+    cross join oldest
+    inner join newest_sessions
+        on
+            all_interactions.user_id = newest_sessions.user_id
+            and all_interactions.session_number = newest_sessions.session_number
+    where all_interactions.occurred_at >= oldest.started_at
 
 ),
 
@@ -17,7 +49,7 @@ items_of_sessions as (
 
 ),
 
--- What the user hid or gave back, whenever that was, they did not want: it says nothing about its company.
+-- What the user hid or gave back, in any of their sessions, they did not want: it says nothing about its company.
 weighed as (
 
     select
@@ -27,8 +59,8 @@ weighed as (
 
 ),
 
--- The first items of a session, few enough that their pairs cost no more than the events themselves.
-sessions as (
+-- A session of thousands of items is a crawl, and its pairs would cost their square: the first items count.
+placed as (
 
     select
         *,
@@ -41,7 +73,7 @@ sessions as (
 bounded as (
 
     select *
-    from sessions
+    from placed
     where place <= {{ var("max_session_items") }}
 
 ),

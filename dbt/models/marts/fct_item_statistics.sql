@@ -16,15 +16,21 @@ events as (
 
 ),
 
+user_items as (
+
+    select * from {{ ref("int_interactions_accumulated") }}
+
+),
+
 interactions as (
 
     select
-        *,
-        {{ utc_date("known_at") }} as known_date,
-        not is_negative and not {{ is_return("event_type", "value") }} as is_positive,
-        {{ event_weight("event_type", "value") }} as weight,
-        {{ net_purchase("event_type", "value") }} as net_purchase
+        item_id,
+        impression_event_id,
+        known_at,
+        {{ utc_date("known_at") }} as known_date
     from {{ ref("fct_interactions") }}
+    where not is_negative and not {{ is_return("event_type", "value") }}
 
 ),
 
@@ -33,34 +39,8 @@ newest as (
 
     select
         max(known_at) as known_at,
-        max(known_date) as known_date
-    from interactions
-
-),
-
-users_of_items as (
-
-    select
-        interactions.item_id,
-        interactions.user_id,
-        count(*) filter (where interactions.is_positive) as n_positive,
-        count(*) filter (where interactions.is_negative) as n_negative,
-        count(*) filter (
-            where
-            interactions.is_positive and {{ days_between("interactions.known_date", "newest.known_date") }} < 7
-        ) as n_7d,
-        count(*) filter (
-            where
-            interactions.is_positive
-            and {{ days_between("interactions.known_date", "newest.known_date") }} between 7 and 13
-        ) as n_previous_7d,
-        sum(interactions.net_purchase) as n_purchases,
-        sum(interactions.weight) as weight,
-        min(interactions.occurred_at) as first_interaction_at,
-        max(interactions.occurred_at) as last_interaction_at
-    from interactions
-    cross join newest
-    group by interactions.item_id, interactions.user_id
+        {{ utc_date("max(known_at)") }} as known_date
+    from user_items
 
 ),
 
@@ -68,29 +48,34 @@ totals as (
 
     select
         item_id,
-        sum(n_positive) as n_interactions,
-        sum(n_negative) as n_negative,
-        sum(n_7d) as n_interactions_7d,
-        sum(n_previous_7d) as n_interactions_previous_7d,
-        sum(n_purchases) as n_purchases,
+        cast(sum(n_positive) as bigint) as n_interactions,
+        cast(sum(n_negative) as bigint) as n_negative,
+        cast(sum(n_purchases) as bigint) as n_purchases,
         count(*) filter (where n_positive > 0) as n_users,
         count(*) filter (where n_purchases > 0) as n_buyers,
-        sum(weight) as weight,
+        cast(sum(weight) as double) as total_weight,
+        cast(sum(sum_of_ratings) as double) / cast(nullif(sum(n_ratings), 0) as double) as mean_rating,
         min(first_interaction_at) as first_interaction_at,
         max(last_interaction_at) as last_interaction_at
-    from users_of_items
+    from user_items
     group by item_id
 
 ),
 
-ratings as (
+windows as (
 
     select
-        item_id,
-        median(value) as median_rating
+        interactions.item_id,
+        count(*) filter (
+            where {{ days_between("interactions.known_date", "newest.known_date") }} < 7
+        ) as n_interactions_7d,
+        count(*) filter (
+            where {{ days_between("interactions.known_date", "newest.known_date") }} >= 7
+        ) as n_interactions_previous_7d
     from interactions
-    where event_type = 'rating'
-    group by item_id
+    cross join newest
+    where {{ days_between("interactions.known_date", "newest.known_date") }} < 14
+    group by interactions.item_id
 
 ),
 
@@ -99,7 +84,7 @@ answered as (
 
     select distinct impression_event_id
     from interactions
-    where impression_event_id is not null and is_positive
+    where impression_event_id is not null
 
 ),
 
@@ -144,28 +129,29 @@ statistics as (
                 utc_date("coalesce(items.available_from, first_known.first_known_at)"), "newest.known_date"
             ) }} as bigint
         ) as age_days,
-        cast(coalesce(totals.n_interactions, 0) as bigint) as n_interactions,
-        cast(coalesce(totals.n_interactions_7d, 0) as bigint) as n_interactions_7d,
-        cast(coalesce(totals.n_interactions_previous_7d, 0) as bigint) as n_interactions_previous_7d,
-        cast(coalesce(totals.n_negative, 0) as bigint) as n_negative,
-        cast(coalesce(totals.n_purchases, 0) as bigint) as n_purchases,
+        coalesce(totals.n_interactions, 0) as n_interactions,
+        coalesce(windows.n_interactions_7d, 0) as n_interactions_7d,
+        coalesce(windows.n_interactions_previous_7d, 0) as n_interactions_previous_7d,
+        coalesce(totals.n_negative, 0) as n_negative,
+        coalesce(totals.n_purchases, 0) as n_purchases,
         coalesce(totals.n_users, 0) as n_users,
         coalesce(totals.n_buyers, 0) as n_buyers,
         coalesce(impressions.n_impressions, 0) as n_impressions,
-        cast(coalesce(totals.weight, 0) as double) as total_weight,
+        coalesce(totals.total_weight, 0) as total_weight,
         -- Rounded, because the last digits of a logarithm are the machine's.
         round(
-            ln((coalesce(totals.n_interactions_7d, 0) + 1.0) / (coalesce(totals.n_interactions_previous_7d, 0) + 1.0)),
+            ln(coalesce(windows.n_interactions_7d, 0) + 1.0)
+            - ln(coalesce(windows.n_interactions_previous_7d, 0) + 1.0),
             6
         ) as trend,
         totals.n_buyers / cast(nullif(totals.n_users, 0) as double) as conversion_rate,
         impressions.n_answered / cast(impressions.n_impressions as double) as click_through_rate,
-        ratings.median_rating
+        totals.mean_rating
     from items
     inner join first_known on items.item_id = first_known.item_id
     cross join newest
     left join totals on items.item_id = totals.item_id
-    left join ratings on items.item_id = ratings.item_id
+    left join windows on items.item_id = windows.item_id
     left join impressions on items.item_id = impressions.item_id
 
 )

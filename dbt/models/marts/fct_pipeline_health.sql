@@ -1,27 +1,6 @@
-with events as (
+with events_per_day as (
 
-    select
-        source,
-        received_at,
-        {{ utc_date("received_at") }} as arrival_date,
-        {{ utc_date("received_at") }} > {{ utc_date("occurred_at") }} as is_late,
-        {{ seconds_between("occurred_at", "received_at") }} as lag_seconds
-    from {{ ref("stg_lake__events") }}
-
-),
-
-events_per_day as (
-
-    select
-        source,
-        arrival_date,
-        count(*) as n_events,
-        count(*) filter (where is_late) as n_late_events,
-        median(lag_seconds) as median_lag_seconds,
-        max(lag_seconds) as max_lag_seconds,
-        max(received_at) as newest_received_at
-    from events
-    group by source, arrival_date
+    select * from {{ ref("int_arrivals_counted") }}
 
 ),
 

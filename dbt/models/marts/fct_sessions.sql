@@ -1,6 +1,10 @@
+{# By user and not by session: a late event may join two sessions into one, and the second number is no more. #}
+{{ config(materialized="incremental", unique_key="user_id") }}
+
 with interactions as (
 
     select * from {{ ref("fct_interactions") }}
+    {{ of_users_with_news() }}
 
 ),
 

@@ -1,23 +1,53 @@
-with interactions as (
+{{ config(materialized="incremental", unique_key="user_id") }}
+
+with users_with_news as (
+
+    select user_id
+    from {{ ref("stg_lake__events") }}
+    where {{ is_new() }} and (text is not null or event_type in {{ literals(var("interaction_types")) }})
+
+    union distinct
+
+    -- What is said anew of an item may change the likings of all who met it.
+    select sums.user_id
+    from {{ ref("int_interactions_accumulated") }} as sums
+    inner join {{ ref("stg_lake__items") }} as news on sums.item_id = news.item_id
+    where {{ is_new("news.ingestion_id") }}
+
+),
+
+user_items as (
+
+    select sums.*
+    from {{ ref("int_interactions_accumulated") }} as sums
+    inner join users_with_news on sums.user_id = users_with_news.user_id
+
+),
+
+interactions as (
 
     select
-        *,
-        {{ utc_date("occurred_at") }} as occurred_date,
-        {{ event_weight("event_type", "value") }} as weight,
-        {{ net_purchase("event_type", "value") }} as net_purchase
-    from {{ ref("fct_interactions") }}
+        all_interactions.user_id,
+        {{ utc_date("all_interactions.occurred_at") }} as occurred_date
+    from {{ ref("fct_interactions") }} as all_interactions
+    inner join users_with_news on all_interactions.user_id = users_with_news.user_id
 
 ),
 
 sessions as (
 
-    select * from {{ ref("fct_sessions") }}
+    select all_sessions.*
+    from {{ ref("fct_sessions") }} as all_sessions
+    inner join users_with_news on all_sessions.user_id = users_with_news.user_id
 
 ),
 
 events as (
 
-    select * from {{ ref("stg_lake__events") }}
+    select all_events.*
+    from {{ ref("stg_lake__events") }} as all_events
+    inner join users_with_news on all_events.user_id = users_with_news.user_id
+    where all_events.text is not null
 
 ),
 
@@ -32,13 +62,22 @@ totals as (
 
     select
         user_id,
-        count(*) as n_interactions,
-        count(*) filter (where is_negative) as n_negative,
-        sum(net_purchase) as n_purchases,
-        count(distinct occurred_date) as n_active_days,
-        sum(abs(weight)) as absolute_weight,
-        min(occurred_at) as first_interaction_at,
-        max(occurred_at) as last_interaction_at
+        sum(n_interactions) as n_interactions,
+        sum(n_negative) as n_negative,
+        sum(n_purchases) as n_purchases,
+        sum(absolute_weight) as absolute_weight,
+        min(first_interaction_at) as first_interaction_at,
+        max(last_interaction_at) as last_interaction_at
+    from user_items
+    group by user_id
+
+),
+
+active_days as (
+
+    select
+        user_id,
+        count(distinct occurred_date) as n_active_days
     from interactions
     group by user_id
 
@@ -56,19 +95,6 @@ cadence as (
 
 ),
 
-item_weights as (
-
-    select
-        user_id,
-        item_id,
-        sum(weight) as weight,
-        max(occurred_at) as last_interaction_at,
-        max(known_at) as known_at
-    from interactions
-    group by user_id, item_id
-
-),
-
 ranked_items as (
 
     select
@@ -76,7 +102,7 @@ ranked_items as (
         item_id,
         weight,
         row_number() over (partition by user_id order by weight desc, last_interaction_at desc, item_id asc) as place
-    from item_weights
+    from user_items
     where weight > 0
 
 ),
@@ -104,12 +130,12 @@ item_categories as (
 category_weights as (
 
     select
-        item_weights.user_id,
+        user_items.user_id,
         item_categories.category,
-        sum(item_weights.weight) as weight
-    from item_weights
-    inner join item_categories on item_weights.item_id = item_categories.item_id
-    group by item_weights.user_id, item_categories.category
+        sum(user_items.weight) as weight
+    from user_items
+    inner join item_categories on user_items.item_id = item_categories.item_id
+    group by user_items.user_id, item_categories.category
 
 ),
 
@@ -151,7 +177,6 @@ ranked_texts as (
         known_at,
         row_number() over (partition by user_id order by occurred_at desc, event_id desc) as place
     from events
-    where text is not null
 
 ),
 
@@ -180,11 +205,11 @@ facts as (
     union all
 
     select
-        item_weights.user_id,
-        max(greatest(item_weights.known_at, items.valid_from)) as known_at
-    from item_weights
-    inner join items on item_weights.item_id = items.item_id
-    group by item_weights.user_id
+        user_items.user_id,
+        max(greatest(user_items.known_at, items.valid_from)) as known_at
+    from user_items
+    inner join items on user_items.item_id = items.item_id
+    group by user_items.user_id
 
 ),
 
@@ -203,10 +228,10 @@ profiles as (
     select
         users.user_id,
         users.event_timestamp,
-        coalesce(totals.n_interactions, 0) as n_interactions,
-        coalesce(totals.n_negative, 0) as n_negative,
+        cast(coalesce(totals.n_interactions, 0) as bigint) as n_interactions,
+        cast(coalesce(totals.n_negative, 0) as bigint) as n_negative,
         cast(coalesce(totals.n_purchases, 0) as bigint) as n_purchases,
-        coalesce(totals.n_active_days, 0) as n_active_days,
+        coalesce(active_days.n_active_days, 0) as n_active_days,
         coalesce(cadence.n_sessions, 0) as n_sessions,
         totals.first_interaction_at,
         totals.last_interaction_at,
@@ -222,6 +247,7 @@ profiles as (
         coalesce({{ field_of_records("newest_texts.records", "event_type") }}, {{ empty_list() }}) as text_event_types
     from users
     left join totals on users.user_id = totals.user_id
+    left join active_days on users.user_id = active_days.user_id
     left join cadence on users.user_id = cadence.user_id
     left join top_categories on users.user_id = top_categories.user_id
     left join top_items on users.user_id = top_items.user_id
