@@ -11,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from feast.errors import FeastError
 from feast.types import Array, Float64, Int64, String, UnixTimestamp
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,7 +28,6 @@ from freshet.feature_store import (
     materialize,
     open_store,
 )
-from freshet.settings import PROJECT_ROOT
 
 MOMENT = pa.timestamp("us", tz="UTC")
 GRAIN = {"user_id", "item_id", "event_timestamp", "activity_date", "popularity_date"}
@@ -92,15 +90,6 @@ def test_every_feature_is_a_column_of_the_export_and_of_its_type(filled_home, st
     for name, field in features.items():
         assert pa_type(field.dtype) == exported.field(name).type, name
         assert field.description, name
-
-
-def test_the_lineage_draws_every_service_from_its_marts(store):
-    marts = PROJECT_ROOT / "dbt" / "models" / "marts"
-    exposures = yaml.safe_load((marts / "_exposures.yml").read_text())["exposures"]
-    drawn = {exposure["name"]: set(exposure["depends_on"]) for exposure in exposures}
-    for service in store.list_feature_services():
-        views = {projection.name for projection in service.feature_view_projections}
-        assert drawn[f"feast_{service.name}"] == {f"ref('fct_{view}')" for view in views}
 
 
 def test_there_are_no_other_views(store):
@@ -183,6 +172,14 @@ def test_an_unknown_user_has_no_features(store):
 
 def test_a_second_materialisation_finds_nothing_new(own_home):
     assert materialize(own_home) == 0
+
+
+def test_an_online_store_that_was_deleted_is_filled_anew(own_home):
+    for file in (own_home / "feast").glob("online.db*"):
+        file.unlink()
+    apply(own_home)
+    n_items = len(pq.read_table(MARTS[2].path(own_home))["item_id"].unique())
+    assert materialize(own_home) == 2 * len(USERS) + n_items
 
 
 def test_a_pushed_state_comes_back_as_it_was_pushed(own_home):
