@@ -1,6 +1,6 @@
 """What is known about users and items as of a moment: the marts, by their names without the prefix.
 
-Fields are derived from the marts' contracts. What a mart has is served, so a feature is added in dbt alone.
+Fields are derived from the marts' contracts, so a feature is added in dbt alone; a service says who is given it.
 """
 
 from datetime import timedelta

@@ -28,6 +28,8 @@ from freshet.feature_store import (
     materialize,
     open_store,
 )
+from nearline.user_states import STATE_COLUMNS
+from serving.online_features import ACTIVITY_COLUMNS
 
 MOMENT = pa.timestamp("us", tz="UTC")
 GRAIN = {"user_id", "item_id", "event_timestamp", "activity_date", "popularity_date"}
@@ -90,6 +92,12 @@ def test_every_feature_is_a_column_of_the_export_and_of_its_type(filled_home, st
     for name, field in features.items():
         assert pa_type(field.dtype) == exported.field(name).type, name
         assert field.description, name
+
+
+def test_the_recommenders_service_gives_what_the_worker_and_serving_read(store):
+    service = store.get_feature_service(RECOMMENDER_SERVICE)
+    features = [feature.name for projection in service.feature_view_projections for feature in projection.features]
+    assert features == [*STATE_COLUMNS, *ACTIVITY_COLUMNS]
 
 
 def test_there_are_no_other_views(store):
