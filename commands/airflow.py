@@ -75,6 +75,7 @@ class RunState:
     run_id: str
     state: str
     seconds: float | None
+    queued_at: datetime
 
 
 class AirflowApi:
@@ -142,23 +143,26 @@ class AirflowApi:
         """End a run, so that it may be deleted."""
         self._client.patch(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}).raise_for_status()
 
-    def newest_run(self, dag_id: str) -> RunState | None:
-        """The run that was asked for last, or None."""
-        return self._first_run(dag_id, order_by="-run_after")
+    def newest_run_before(self, dag_id: str, moment: datetime) -> RunState | None:
+        """The last of the runs that were queued before a moment, or None."""
+        newest = self._runs(dag_id, order_by="-run_after", limit=10)
+        return next((run for run in newest if run.queued_at < moment), None)
 
     def first_run_since(self, dag_id: str, moment: datetime) -> RunState | None:
         """The first run that was asked for at or after a moment, or None."""
-        return self._first_run(dag_id, order_by="run_after", run_after_gte=moment.isoformat())
+        return next(iter(self._runs(dag_id, order_by="run_after", run_after_gte=moment.isoformat(), limit=1)), None)
 
     def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
         """Every task of a run."""
         found = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
         return [TaskState(task["task_id"], task["state"], task["duration"]) for task in found]
 
-    def _first_run(self, dag_id: str, **choice: str) -> RunState | None:
-        for run in self._get(f"/api/v2/dags/{dag_id}/dagRuns", limit=1, **choice)["dag_runs"]:
-            return RunState(run["dag_run_id"], run["state"], run["duration"])
-        return None
+    def _runs(self, dag_id: str, **choice: str | int) -> list[RunState]:
+        found = self._get(f"/api/v2/dags/{dag_id}/dagRuns", **choice)["dag_runs"]
+        return [
+            RunState(run["dag_run_id"], run["state"], run["duration"], datetime.fromisoformat(run["queued_at"]))
+            for run in found
+        ]
 
     def _get(self, path: str, **params: Any) -> Any:
         answer = self._client.get(path, params=params)

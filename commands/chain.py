@@ -35,14 +35,15 @@ class DagProgress:
     seconds: float = 0.0
 
 
-def where_to_start(api: AirflowApi, has_champion: bool) -> str | None:
+def where_to_start(api: AirflowApi, started_at: datetime, has_champion: bool) -> str | None:
     """The first DAG of the chain that has not succeeded yet, or None when everything is done.
 
     A run that an interruption left queued or running is ended and forgotten: its work is a transaction, and starts
-    anew.
+    anew. A run that was queued after ``started_at``, when this Airflow was started, is the schedule at work and left
+    alone.
     """
     for dag_id in CHAIN:
-        newest = api.newest_run(dag_id)
+        newest = api.newest_run_before(dag_id, started_at)
         if newest is not None and newest.state in ("queued", "running"):
             api.mark_failed(dag_id, newest.run_id)
             api.delete_run(dag_id, newest.run_id)

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -69,6 +70,7 @@ class Platform:
         self._last_mark = time.monotonic()
         self._peak_bytes = 0
         self._last_sample = 0.0
+        self._started_at = datetime.now(UTC)
 
     def run(self, *, once: bool, windows_only: bool) -> None:
         """Everything from the first migration to Ctrl-C. Raises ProcessError, ChainError."""
@@ -109,7 +111,8 @@ class Platform:
     def _run_chain(self) -> None:
         with AirflowApi(self._settings) as airflow:
             airflow.log_in()
-            first = where_to_start(airflow, has_champion=_champion_version(self._settings) is not None)
+            has_champion = _champion_version(self._settings) is not None
+            first = where_to_start(airflow, self._started_at, has_champion)
             for dag_id in CHAIN:
                 airflow.unpause(dag_id)
             if first is None:

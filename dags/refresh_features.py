@@ -4,8 +4,10 @@
 **From** the exported marts in `features/`.
 **Hands on** `online_features`, from which `retrain_recommender` starts; serving reads them all the while.
 
-**When it fails:** serving goes on with the features it has. `verify` names the users or items whose online row
-differs from the mart; clear the DAG to materialise again. `freshet features` does the same by hand.
+**When it fails:** serving goes on with the features it has; clear the failed task to go on from there.
+`verify_features` says how many online rows differ from their mart, in which features and of whom. It has already
+repaired them, and fails because the cause is still there: docs/features.md lists what it may be. By hand:
+`freshet features`, `freshet features verify --all`.
 """
 
 from datetime import timedelta
@@ -24,17 +26,32 @@ from dags.assets import MARTS, ONLINE_FEATURES
     doc_md=__doc__,
 )
 def refresh_features() -> None:
-    @task(outlets=[ONLINE_FEATURES], doc_md="One process, since importing Feast costs more than most of the work.")
-    def apply_materialize_verify() -> dict[str, int]:
-        from freshet.feature_store import apply, materialize, verify
+    @task(doc_md="One process, since importing Feast costs more than most of the work.")
+    def apply_and_materialize() -> dict[str, int]:
+        from freshet.feature_store import apply, materialize
         from freshet.settings import load_settings
 
         home = load_settings().home
-        apply(home)
-        n_rows = materialize(home)
-        return {"materialized": n_rows, "verified": verify(home)}
+        return {"definitions": apply(home), "materialized": materialize(home)}
 
-    apply_materialize_verify()
+    @task(outlets=[ONLINE_FEATURES], doc_md="Online rows against the marts: compare, repair, fail when many differ.")
+    def verify_features() -> dict[str, dict[str, int]]:
+        from freshet.settings import load_settings
+        from nearline import verification
+
+        settings = load_settings()
+        reports = verification.verify_features(settings, settings.verify_sample_size)
+        return {
+            report.mart.view: {
+                "checked": report.n_checked,
+                "behind": report.n_behind,
+                "wrong": len(report.mismatches),
+                "repaired": report.n_repaired,
+            }
+            for report in reports
+        }
+
+    apply_and_materialize() >> verify_features()
 
 
 refresh_features()

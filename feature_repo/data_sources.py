@@ -4,36 +4,28 @@ import os
 from pathlib import Path
 
 from feast import FileSource, PushSource
+from mart_contracts import KNOWN_AT, description_of
 
 EXPORTS = Path(os.environ["FRESHET_HOME"]).resolve() / "features"
 
-user_recent_events_daily = FileSource(
-    name="fct_user_recent_events_daily",
-    path=str(EXPORTS / "fct_user_recent_events_daily.parquet"),
-    timestamp_field="event_timestamp",
-    description="dbt mart: each user's packed state at the end of each active day.",
-    owner="data",
-)
+
+def _export(mart: str) -> FileSource:
+    return FileSource(
+        name=mart,
+        path=str(EXPORTS / f"{mart}.parquet"),
+        timestamp_field=KNOWN_AT,
+        description=description_of(mart),
+        owner="data",
+    )
+
+
+user_recent_events_mart = _export("fct_user_recent_events")
+user_activity_daily_mart = _export("fct_user_activity_daily")
+item_popularity_daily_mart = _export("fct_item_popularity_daily")
 
 user_recent_events_push = PushSource(
     name="user_recent_events_push",
-    batch_source=user_recent_events_daily,
+    batch_source=user_recent_events_mart,
     description="The same state, folded and pushed by the nearline worker within milliseconds of an event.",
     owner="features",
-)
-
-user_activity_daily_mart = FileSource(
-    name="fct_user_activity_daily",
-    path=str(EXPORTS / "fct_user_activity_daily.parquet"),
-    timestamp_field="event_timestamp",
-    description="dbt mart: how much each user did within 1, 7, 30 days and ever.",
-    owner="data",
-)
-
-item_popularity_daily_mart = FileSource(
-    name="fct_item_popularity_daily",
-    path=str(EXPORTS / "fct_item_popularity_daily.parquet"),
-    timestamp_field="event_timestamp",
-    description="dbt mart: how often each item was met within 1, 7, 30 days and ever.",
-    owner="data",
 )

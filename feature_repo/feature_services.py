@@ -6,7 +6,14 @@ from feature_views import item_popularity_daily, user_activity_daily, user_recen
 recommender_v1 = FeatureService(
     name="recommender_v1",
     features=[user_recent_events, user_activity_daily],
-    description="What one request needs to know about its user; training reads the same as of any past moment.",
+    description="What one request needs to know about its user, as of now.",
+    owner="models",
+)
+
+user_history_v1 = FeatureService(
+    name="user_history_v1",
+    features=[user_activity_daily],
+    description="What can be asked about a user as of any past moment; evaluation slices by it.",
     owner="models",
 )
 

@@ -4,8 +4,10 @@ The same classes validate a dataset's row, a line of a file and an HTTP request:
 Two clocks stand on every event: ``occurred_at`` (when it happened) and ``received_at`` (when we knew).
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Self
 
 from pydantic import (
@@ -32,6 +34,18 @@ SESSION_GAP = timedelta(minutes=30)
 
 MAX_RECENT_EVENTS = 100
 """Interactions kept in a user's packed state, the newest by (occurred_at, event_id)."""
+
+MAX_PROFILE_ENTRIES = 20
+"""Categories, items and texts kept of each kind in a user's long-term profile."""
+
+MAX_SESSION_ITEMS = 20
+"""Items of a session that count as met together: a session of thousands is a crawl, and pairs cost their square."""
+
+MAX_NEIGHBOUR_SESSIONS = 200_000
+"""The newest sessions of all users, in which items find their neighbours: tastes move on, and cost must not grow."""
+
+MAX_ITEM_NEIGHBOURS = 50
+"""Items kept as neighbours of an item."""
 
 
 class EventType(StrEnum):
@@ -68,6 +82,22 @@ INTERACTION_TYPES = frozenset(
 
 NEGATIVE_TYPES = frozenset({EventType.DISLIKE, EventType.HIDE})
 """Seen, but no sign of interest: never a positive in training or scoring."""
+
+EVENT_WEIGHTS: Mapping[EventType, float] = MappingProxyType(
+    {
+        EventType.VIEW: 1.0,
+        EventType.CLICK: 1.0,
+        EventType.PLAY: 2.0,
+        EventType.RATING: 2.0,
+        EventType.LIKE: 3.0,
+        EventType.ADD_TO_CART: 3.0,
+        EventType.PURCHASE: 5.0,
+        EventType.DISLIKE: -3.0,
+        EventType.HIDE: -3.0,
+    }
+)
+"""How much an interaction says that the user wants such things, in views; a return takes back what the purchase gave.
+The setting ``event_weights`` says otherwise for a domain of its own."""
 
 
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)

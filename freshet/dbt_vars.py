@@ -5,15 +5,32 @@ Used by ``freshet transform`` and by the DAG ``build_marts``; ``dbt_project.yml`
 
 from datetime import timedelta
 
-from freshet.contract import INTERACTION_TYPES, MAX_RECENT_EVENTS, NEGATIVE_TYPES, SESSION_GAP, EventType
+from freshet.contract import (
+    EVENT_WEIGHTS,
+    INTERACTION_TYPES,
+    MAX_ITEM_NEIGHBOURS,
+    MAX_NEIGHBOUR_SESSIONS,
+    MAX_PROFILE_ENTRIES,
+    MAX_RECENT_EVENTS,
+    MAX_SESSION_ITEMS,
+    NEGATIVE_TYPES,
+    SESSION_GAP,
+    EventType,
+)
+from freshet.settings import load_settings
 
 
-def dbt_vars() -> dict[str, int | list[str]]:
-    """What every dbt invocation on `dbt/` must be given as ``--vars``."""
+def dbt_vars() -> dict[str, int | list[str] | dict[str, float]]:
+    """What every dbt invocation on `dbt/` must be given as ``--vars``; the configured event weights are among them."""
     return {
         "session_gap_minutes": SESSION_GAP // timedelta(minutes=1),
         "max_recent_events": MAX_RECENT_EVENTS,
+        "max_profile_entries": MAX_PROFILE_ENTRIES,
+        "max_neighbour_sessions": MAX_NEIGHBOUR_SESSIONS,
+        "max_session_items": MAX_SESSION_ITEMS,
+        "max_item_neighbours": MAX_ITEM_NEIGHBOURS,
         "event_types": sorted(EventType),
         "interaction_types": sorted(INTERACTION_TYPES),
         "negative_types": sorted(NEGATIVE_TYPES),
+        "event_weights": dict(sorted({**EVENT_WEIGHTS, **load_settings().event_weights}.items())),
     }

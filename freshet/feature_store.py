@@ -1,9 +1,10 @@
-"""Feast, opened on a home: register the definitions of `feature_repo/`, fill the online store, check what it answers.
+"""Feast, opened on a home: register the definitions of `feature_repo/`, and fill the online store from the marts.
 
 Feast takes seconds to import, so it is imported inside functions: naming a feature service costs nothing.
 """
 
-import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 RECOMMENDER_SERVICE = "recommender_v1"
 CATALOGUE_SERVICE = "catalogue_v1"
+USER_HISTORY_SERVICE = "user_history_v1"
 RECENT_EVENTS_PUSH = "user_recent_events_push"
 
 USER_RECENT_EVENTS = "user_recent_events"
@@ -32,7 +34,7 @@ class FeatureStoreError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Mart:
+class Mart:
     """The export that a view is filled from, and the column that names its entity."""
 
     view: str
@@ -40,16 +42,21 @@ class _Mart:
     join_key: str
 
     def path(self, home: Path) -> Path:
+        """What dbt exports."""
         return home / "features" / f"{self.name}.parquet"
+
+    def filled_path(self, home: Path) -> Path:
+        """Which rows the online store was last filled with, as fingerprints."""
+        return home / "feast" / "filled" / f"{self.name}.parquet"
 
 
 MARTS = (
-    _Mart(USER_RECENT_EVENTS, "fct_user_recent_events_daily", "user_id"),
-    _Mart(USER_ACTIVITY_DAILY, "fct_user_activity_daily", "user_id"),
-    _Mart(ITEM_POPULARITY_DAILY, "fct_item_popularity_daily", "item_id"),
+    Mart(USER_RECENT_EVENTS, "fct_user_recent_events", "user_id"),
+    Mart(USER_ACTIVITY_DAILY, "fct_user_activity_daily", "user_id"),
+    Mart(ITEM_POPULARITY_DAILY, "fct_item_popularity_daily", "item_id"),
 )
 
-SAMPLE_SIZE = 200
+ROWS_AT_ONCE = 500
 
 
 def open_store(home: Path) -> "FeatureStore":
@@ -77,10 +84,10 @@ def apply(home: Path) -> int:
 
 
 def materialize(home: Path, full: bool = False) -> int:
-    """Bring the online store up to the end of the data, and return the number of rows that were read for it.
+    """Bring the online store up to the end of the data, and return the number of rows that are new in it.
 
-    Incremental: each view goes on where it last ended, that moment included. Rows the nearline worker pushed meanwhile
-    stay when they are newer. ``full`` starts from the beginning, for exports whose past has changed.
+    Incremental by content: a row counts as new when the last fill did not take just it, however old it is, so that a
+    backfill reaches the store as well. What the nearline worker pushed meanwhile stays. ``full`` takes all rows again.
     """
     store = open_store(home)
     end = data_end(home)
@@ -97,85 +104,75 @@ def data_end(home: Path) -> datetime:
     return day + timedelta(days=1)
 
 
-def verify(home: Path, sample_size: int = SAMPLE_SIZE) -> int:
-    """Compare sampled online rows with the marts, and return how many: the same values, or a newer pushed row.
+def filled_rows(home: Path, mart: Mart, sample_size: int | None) -> Iterator[list[tuple[dict[str, Any], bool]]]:
+    """The mart's newest row of every entity, or of a sample, some at a time; and whether the last fill took just it.
 
-    Raises FeatureStoreError naming the first entities that differ.
+    After each day of data the sample is another one; a rerun takes the same.
     """
-    store, end = open_store(home), data_end(home)
-    return sum(_verify_view(store, home, mart, end, sample_size) for mart in MARTS)
+    if not mart.filled_path(home).exists():
+        raise FeatureStoreError(f"{mart.view} has never been filled: run `freshet features` first")
+    end = data_end(home)
+    with _fingerprints(home, mart, end) as connection:
+        connection.execute(
+            "CREATE TABLE chosen AS "
+            "SELECT newest.*, newest.fingerprint IS NOT DISTINCT FROM filled.fingerprint AS is_filled "
+            "FROM newest LEFT JOIN filled USING (entity_id) ORDER BY hash(concat(entity_id, ?)), entity_id LIMIT ?",
+            [end, sample_size],
+        )
+        rows = connection.execute(
+            "SELECT chosen.is_filled, mart.* FROM read_parquet(?) AS mart JOIN chosen "  # noqa: S608 (a name of our own)
+            f"ON mart.{mart.join_key} = chosen.entity_id AND mart.event_timestamp = chosen.event_timestamp",
+            [str(mart.path(home))],
+        )
+        names = [column[0] for column in rows.description or []][1:]
+        while part := rows.fetchmany(ROWS_AT_ONCE):
+            yield [(dict(zip(names, row, strict=True)), is_filled) for is_filled, *row in part]
 
 
-def _materialize_view(store: "FeatureStore", home: Path, mart: _Mart, end: datetime, full: bool) -> int:
-    view = store.get_feature_view(mart.view)
-    previous_end = None if full else view.most_recent_end_time
-    start, n_rows = _query(
-        f"SELECT min(event_timestamp), count(DISTINCT {mart.join_key}) FROM read_parquet(?)"  # noqa: S608 (a constant)
-        " WHERE event_timestamp >= ? AND event_timestamp <= ?",
-        [str(mart.path(home)), previous_end or datetime.min.replace(tzinfo=UTC), end],
-    )[0]
-    if n_rows:
-        store.materialize(start, end, feature_views=[mart.view])
+def entities_outside(home: Path, mart: Mart, entity_ids: Sequence[str]) -> list[str]:
+    """Those of the entities of which the mart knows nothing."""
+    rows = _query(
+        f"SELECT unnest(?::VARCHAR[]) AS entity_id EXCEPT SELECT {mart.join_key} FROM read_parquet(?) ORDER BY ALL",  # noqa: S608
+        [list(entity_ids), str(mart.path(home))],
+    )
+    return [entity_id for (entity_id,) in rows]
+
+
+def _materialize_view(store: "FeatureStore", home: Path, mart: Mart, end: datetime, full: bool) -> int:
+    filled = mart.filled_path(home)
+    if full or store.get_feature_view(mart.view).most_recent_end_time is None:
+        filled.unlink(missing_ok=True)
+    with _fingerprints(home, mart, end) as connection:
+        changed = "SELECT min(event_timestamp), count(*) FROM newest ANTI JOIN filled USING (entity_id, fingerprint)"
+        start, n_rows = connection.execute(changed).fetchall()[0]
+        if n_rows:
+            # Feast reads an interval: from the oldest row that is new, and what lies behind it once more.
+            store.materialize(start, end, feature_views=[mart.view])
+            filled.parent.mkdir(parents=True, exist_ok=True)
+            aside = filled.with_suffix(".new")
+            connection.execute(f"COPY newest TO '{aside}' (FORMAT parquet)")
+            aside.replace(filled)
     return int(n_rows)
 
 
-def _verify_view(store: "FeatureStore", home: Path, mart: _Mart, end: datetime, sample_size: int) -> int:
-    features = [field.name for field in store.get_feature_view(mart.view).features]
-    expected = _newest_rows(mart, home, features, end, sample_size)
-    if not expected:
-        return 0
-    response = store.get_online_features(
-        features=[f"{mart.view}:{feature}" for feature in features],
-        entity_rows=[{mart.join_key: entity_id} for entity_id in expected],
+@contextmanager
+def _fingerprints(home: Path, mart: Mart, end: datetime) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Each entity's newest row by moment and fingerprint: as it is in the mart (``newest``), and as ``filled``."""
+    columns = (
+        f"{mart.join_key} AS entity_id, max(event_timestamp) AS event_timestamp, "
+        "arg_max(hash(mart), event_timestamp) AS fingerprint"
     )
-    found = _online_rows(response, features)
-    wrong = [
-        entity_id
-        for (entity_id, (known_at, values)), (online_at, online) in zip(expected.items(), found, strict=True)
-        if online_at < known_at or (online_at == known_at and online != values)
-    ]
-    if wrong:
-        raise FeatureStoreError(
-            f"{mart.view}: {len(wrong)} of {len(expected)} sampled online rows differ from {mart.name}, "
-            f"such as {mart.join_key} {', '.join(map(repr, wrong[:3]))}; fill it anew with `freshet features --full`"
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(
+            f"CREATE TABLE newest AS SELECT {columns} "  # noqa: S608 (names of our own)
+            "FROM read_parquet(?) AS mart WHERE event_timestamp <= ? GROUP BY entity_id",
+            [str(mart.path(home)), end],
         )
-    return len(expected)
-
-
-def _newest_rows(
-    mart: _Mart, home: Path, features: list[str], end: datetime, sample_size: int
-) -> dict[str, tuple[datetime, list[Any]]]:
-    """The mart's newest row of some entities, always the same ones for the same mart."""
-    newest = ", ".join(f"arg_max({feature}, event_timestamp) AS {feature}" for feature in features)
-    rows = _query(
-        f"SELECT {mart.join_key}, max(event_timestamp), {newest} FROM read_parquet(?)"  # noqa: S608 (names of our own)
-        f" WHERE event_timestamp <= ? GROUP BY {mart.join_key} ORDER BY hash({mart.join_key}), {mart.join_key} LIMIT ?",
-        [str(mart.path(home)), end, sample_size],
-    )
-    return {entity_id: (known_at, [_comparable(value) for value in values]) for entity_id, known_at, *values in rows}
-
-
-def _online_rows(response: Any, features: list[str]) -> list[tuple[datetime, list[Any]]]:
-    """What Feast answers, with the exact event time, which its ``to_dict`` would cut to seconds."""
-    columns = response.to_dict()
-    names = list(response.proto.metadata.feature_names.val)
-    stamps = response.proto.results[names.index(features[0])].event_timestamps
-    return [
-        (
-            datetime.fromtimestamp(stamp.seconds, UTC) + timedelta(microseconds=stamp.nanos // 1_000),
-            [_comparable(columns[feature][row]) for feature in features],
-        )
-        for row, stamp in enumerate(stamps)
-    ]
-
-
-def _comparable(value: Any) -> Any:
-    """One spelling for what the mart and Feast spell differently: a missing number, a moment."""
-    if isinstance(value, list):
-        return [_comparable(each) for each in value]
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=value.tzinfo or UTC).timestamp()
-    return None if isinstance(value, float) and math.isnan(value) else value
+        connection.execute("CREATE TABLE filled AS FROM newest LIMIT 0")
+        if mart.filled_path(home).exists():
+            connection.execute("INSERT INTO filled FROM read_parquet(?)", [str(mart.filled_path(home))])
+        yield connection
 
 
 def _require(path: Path) -> Path:

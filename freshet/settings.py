@@ -5,17 +5,22 @@ Built once per process with ``load_settings()`` and passed in; functions take va
 
 import difflib
 import ipaddress
+import math
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_core import from_json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from freshet.contract import INTERACTION_TYPES, EventType
 
 PREFIX = "FRESHET_"
 MovieLensEdition = Literal["any", "latest-small", "20m", "25m", "32m"]
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+MAX_EVENT_WEIGHT = 1_000
 
 
 class SettingsError(ValueError):
@@ -56,6 +61,9 @@ class Settings(BaseSettings):
     demo_events: int = Field(default=150_000, ge=1_000)
     """Approximate number of simulated events."""
 
+    event_weights: Annotated[dict[EventType, float], NoDecode] = {}
+    """Weights of event types that differ from the contract's, as JSON; rebuild all marts after a change."""
+
     text_backbone: str = "minilm"
     """The language model that reads items: minilm (from its package), or any Hugging Face model id."""
 
@@ -77,10 +85,31 @@ class Settings(BaseSettings):
     champion_poll_seconds: float = Field(default=2.0, gt=0, le=3600)
     """How often serving asks the registry whether the champion alias has moved."""
 
+    verify_sample_size: int = Field(default=10_000, ge=1)
+    """How many rows of each feature view `refresh_features` compares with the marts, others after every day of data."""
+
+    verify_max_mismatch_share: float = Field(default=0.001, ge=0, le=1)
+    """The share of wrong online rows above which `refresh_features` fails, although it has repaired them."""
+
     @field_validator("home", "datasets_dir", mode="after")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().resolve()
+
+    @field_validator("event_weights", mode="before")
+    @classmethod
+    def _from_json(cls, weights: object) -> object:
+        return from_json(weights) if isinstance(weights, str) else weights
+
+    @field_validator("event_weights", mode="after")
+    @classmethod
+    def _weigh_interactions_only(cls, weights: dict[EventType, float]) -> dict[EventType, float]:
+        others = sorted(set(weights) - INTERACTION_TYPES)
+        if others:
+            raise ValueError(f"only interactions have weights, and {', '.join(others)} is none")
+        if not all(math.isfinite(weight) and abs(weight) <= MAX_EVENT_WEIGHT for weight in weights.values()):
+            raise ValueError(f"a weight is a number between -{MAX_EVENT_WEIGHT} and {MAX_EVENT_WEIGHT}")
+        return weights
 
     @model_validator(mode="after")
     def _loopback_only(self) -> Self:

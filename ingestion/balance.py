@@ -96,11 +96,7 @@ def general_reason(reason: str) -> str:
 def _reasons_by_ingestion(folder: Path) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = defaultdict(Counter)
     if _rejects(folder / "rejects"):
-        # A file is called <ingestion>-<part>.parquet.
-        statement = (
-            "SELECT regexp_extract(filename, '([^/]+)-[0-9]+[.]parquet$', 1) AS ingestion_id, reason, count(*)"
-            " FROM rejects GROUP BY ALL"
-        )
+        statement = "SELECT ingestion_id, reason, count(*) FROM rejects GROUP BY ALL"
         for ingestion_id, reason, n_rows in _query(folder / "rejects", statement):
             found[ingestion_id][general_reason(reason)] += n_rows
     return found
@@ -149,5 +145,5 @@ def _query(folder: Path, statement: str, parameters: Mapping[str, object] | None
     with closing(duckdb.connect()) as database:
         database.execute("SET TimeZone = 'UTC'")
         files = str(folder / "*" / "*.parquet")
-        database.read_parquet(files, hive_partitioning=False, filename=True).create_view("rejects")
+        database.read_parquet(files, hive_partitioning=False).create_view("rejects")
         yield from database.execute(statement, parameters).fetchall()

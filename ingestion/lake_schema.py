@@ -57,8 +57,17 @@ def contract_schema(model: type[BaseModel]) -> pa.Schema:
     return pa.schema([(name, _arrow_type(field.annotation)) for name, field in model.model_fields.items()])
 
 
+INGESTION_ID = pa.field("ingestion_id", pa.string())
+"""Which ingestion brought a row: by it the marts tell what they have not processed yet."""
+
+
 def lake_schema(record_type: RecordType) -> pa.Schema:
-    """The columns of a lake folder: the contract's fields, when we knew, and the place each row came from."""
+    """The columns of a lake folder: what is staged, and the ingestion that brought the row."""
+    return staged_schema(record_type).append(INGESTION_ID)
+
+
+def staged_schema(record_type: RecordType) -> pa.Schema:
+    """The contract's fields, when we knew, and the place each row came from."""
     schema = contract_schema(record_type.model)
     if "received_at" not in schema.names:
         schema = schema.append(pa.field("received_at", TIMESTAMP))
@@ -67,7 +76,7 @@ def lake_schema(record_type: RecordType) -> pa.Schema:
     return schema
 
 
-REJECTS_SCHEMA = pa.schema(
+STAGED_REJECTS_SCHEMA = pa.schema(
     [
         ("received_at", TIMESTAMP),
         ("source", pa.string()),
@@ -78,6 +87,8 @@ REJECTS_SCHEMA = pa.schema(
         ("raw", pa.string()),
     ]
 )
+
+REJECTS_SCHEMA = STAGED_REJECTS_SCHEMA.append(INGESTION_ID)
 
 LEDGER_SCHEMA = pa.schema(
     [

@@ -18,11 +18,13 @@ from pydantic import BaseModel
 from ingestion.day_files import write_days
 from ingestion.lake_schema import (
     REJECTS_SCHEMA,
+    STAGED_REJECTS_SCHEMA,
     TIMESTAMP,
     RecordType,
     contract_schema,
     lake_schema,
     records_to_columns,
+    staged_schema,
 )
 from ingestion.landing import RawBatch, Reject, validate
 
@@ -118,7 +120,7 @@ class Staging:
             }
             for offset, reject in enumerate(rejects)
         ]
-        self._writers["rejects"].write_table(pa.Table.from_pylist(rows, REJECTS_SCHEMA.append(POSITION)))
+        self._writers["rejects"].write_table(pa.Table.from_pylist(rows, STAGED_REJECTS_SCHEMA.append(POSITION)))
 
     def count_duplicates(self, record_type: RecordType, n_rows: int) -> None:
         """Count rows of which the source itself has found that they repeat others."""
@@ -170,8 +172,9 @@ class Staging:
         start, end = _query(database, first_to_last)[0]
         schema = lake_schema(kind)
         rows = database.execute(
-            f"SELECT {', '.join(schema.names)} FROM staged SEMI JOIN firsts USING (position)"  # noqa: S608 (constants)
-            f" ORDER BY received_at::date, {_ORDER[kind]}"
+            f"SELECT {', '.join(staged_schema(kind).names)}, ? AS ingestion_id FROM staged"  # noqa: S608 (constants)
+            f" SEMI JOIN firsts USING (position) ORDER BY received_at::date, {_ORDER[kind]}",
+            [ingestion_id],
         )
         batches = rows.to_arrow_reader(STREAM_ROWS)
         n_accepted = write_days(batches, schema, self.written / kind.folder, ingestion_id)
@@ -180,17 +183,17 @@ class Staging:
     def _write_rejects(self, database: duckdb.DuckDBPyConnection, ingestion_id: str, otherwise: datetime) -> None:
         """A reject that does not say when it arrived is filed under the end of the ingestion's interval."""
         database.read_parquet(str(self.folder / "rejects.parquet")).create_view("rejects")
-        columns = ", ".join(name for name in REJECTS_SCHEMA.names if name != "received_at")
+        columns = ", ".join(name for name in STAGED_REJECTS_SCHEMA.names if name != "received_at")
         rows = database.execute(
-            f"SELECT coalesce(received_at, ?) AS received_at, {columns} FROM rejects"  # noqa: S608 (constants)
+            f"SELECT coalesce(received_at, ?) AS received_at, {columns}, ? AS ingestion_id FROM rejects"  # noqa: S608 (constants)
             " ORDER BY coalesce(received_at, ?)::date, position",
-            [otherwise, otherwise],
+            [otherwise, ingestion_id, otherwise],
         )
         write_days(rows.to_arrow_reader(STREAM_ROWS), REJECTS_SCHEMA, self.written / "rejects", ingestion_id)
 
 
 def _staged_schemas() -> dict[str, pa.Schema]:
-    return {kind.folder: lake_schema(kind) for kind in RecordType} | {"rejects": REJECTS_SCHEMA}
+    return {kind.folder: staged_schema(kind) for kind in RecordType} | {"rejects": STAGED_REJECTS_SCHEMA}
 
 
 def _open_duckdb(spill: Path) -> duckdb.DuckDBPyConnection:

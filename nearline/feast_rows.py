@@ -15,7 +15,7 @@ def response_rows(response: Any, columns: tuple[str, ...]) -> list[dict[str, Any
 
 
 def _row(vectors: list[tuple[str, Any]], entity: int) -> dict[str, Any]:
-    row = {name: _plain(vector.values[entity]) for name, vector in vectors}
+    row = {name: plain(vector.values[entity]) for name, vector in vectors}
     stamps = [vector.event_timestamps[entity] for name, vector in vectors if row[name] is not None]
     newest = max(((stamp.seconds, stamp.nanos) for stamp in stamps), default=(0, 0))
     row[EVENT_TIMESTAMP] = _moment(*newest) if newest > (0, 0) else None
@@ -26,7 +26,8 @@ def _moment(seconds: int, nanoseconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1_000)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Feast's value as Python's own; a missing number, which Feast writes as NaN, is None."""
     kind = value.WhichOneof("val")
     if kind is None or kind == "null_val":
         return None

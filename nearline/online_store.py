@@ -5,6 +5,7 @@ processes write. This one
 
 - keeps one packed row per entity and view, so that a read is one lookup and never mixes two states;
 - compares event times: an older row never replaces a newer one, in whatever order they arrive (an equal one may);
+- merges the rows of a view that is tagged so, where neither of two rows need know all that the other knows;
 - writes ahead (WAL) in short transactions, so that readers never wait and another writer waits milliseconds only.
 """
 
@@ -19,18 +20,29 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from feast import Entity, FeatureView, RepoConfig
+from feast import Entity, FeatureStore, FeatureView, RepoConfig
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import RepeatedValue, Value
 from feast.repo_config import FeastConfigBaseModel
+from feast.type_map import python_values_to_proto_values
+from feast.types import FeastType
+
+from nearline.feast_rows import EVENT_TIMESTAMP
+from nearline.packed_rows import PackedRow, merge_rows
 
 logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_SECONDS = 30.0
 ROWS_PER_TRANSACTION = 256
+MERGES_PER_TRANSACTION = 32
+"""Merging happens inside the transaction, and a push may have to wait for all of them."""
+
+WRITE_TAG = "online_write"
+MERGE = "merge"
+"""A view with the tag ``online_write: merge`` holds packed user states, and its rows are merged, never replaced."""
 ENTITIES_PER_QUERY = 500
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,21 +75,20 @@ class EventTimeSqliteOnlineStore(OnlineStore):
         data: list[Row],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Store rows that are not older than what is there; each transaction holds the write lock for milliseconds."""
-        name = _table_name(config, table)
-        upsert = (
-            f"INSERT INTO {name} (entity_key, event_time, feature_names, feature_values) VALUES (?, ?, ?, ?) "  # noqa: S608
-            "ON CONFLICT (entity_key) DO UPDATE SET event_time = excluded.event_time, "
-            "feature_names = excluded.feature_names, feature_values = excluded.feature_values "
-            "WHERE excluded.event_time >= event_time"
-        )
+        """Take rows in, whether or not they are newer; each transaction holds the write lock for milliseconds."""
+        is_merged = table.tags.get(WRITE_TAG) == MERGE
+        write, size = (self._merge, MERGES_PER_TRANSACTION) if is_merged else (self._keep_newer, ROWS_PER_TRANSACTION)
         rows = iter(data)
-        # Packing happens between the transactions, where it gives other writers their turn.
-        while packed := [_pack(config, row) for row in islice(rows, ROWS_PER_TRANSACTION)]:
-            with self._transaction(config) as connection:
-                connection.executemany(upsert, packed)
+        while part := list(islice(rows, size)):
+            write(config, table, part)
             if progress:
-                progress(len(packed))
+                progress(len(part))
+
+    def replace(self, config: RepoConfig, table: FeatureView, data: Sequence[Row]) -> None:
+        """Let these rows be what is known, whatever was known before: for repairs."""
+        packed = [_pack(_pack_key(config, key), _utc(moment), values) for key, values, moment, _ in data]
+        with self._transaction(config) as connection:
+            connection.executemany(_upsert(config, table), packed)
 
     def online_read(
         self,
@@ -88,7 +99,7 @@ class EventTimeSqliteOnlineStore(OnlineStore):
     ) -> list[Answer]:
         """Each entity's newest row as (event time, values), or (None, None) where there is none."""
         keys = [_pack_key(config, entity_key) for entity_key in entity_keys]
-        found: dict[bytes, Answer] = {}
+        found: dict[bytes, PackedRow] = {}
         for start in range(0, len(keys), ENTITIES_PER_QUERY):
             found.update(self._read(config, table, keys[start : start + ENTITIES_PER_QUERY]))
         return [found.get(key, (None, None)) for key in keys]
@@ -122,7 +133,26 @@ class EventTimeSqliteOnlineStore(OnlineStore):
         """Feast would find out by importing every store it knows, on the first request."""
         return False
 
-    def _read(self, config: RepoConfig, table: FeatureView, keys: list[bytes]) -> Iterator[tuple[bytes, Answer]]:
+    def _keep_newer(self, config: RepoConfig, table: FeatureView, rows: list[Row]) -> None:
+        # Packed before the transaction begins: the time between two is other writers' turn.
+        packed = [_pack(_pack_key(config, key), _utc(moment), values) for key, values, moment, _ in rows]
+        with self._transaction(config) as connection:
+            connection.executemany(f"{_upsert(config, table)} WHERE excluded.event_time >= event_time", packed)
+
+    def _merge(self, config: RepoConfig, table: FeatureView, rows: list[Row]) -> None:
+        """Read, merge and write within one transaction: whoever writes next merges with the result."""
+        keyed = [(_pack_key(config, key), (_utc(moment), values)) for key, values, moment, _ in rows]
+        with self._transaction(config) as connection:
+            known = dict(self._read(config, table, [key for key, _ in keyed]))
+            changed: dict[bytes, PackedRow] = {}
+            for key, row in keyed:
+                merged = merge_rows(known[key], row) if key in known else row
+                if merged is not known.get(key):
+                    known[key] = changed[key] = merged
+            packed = [_pack(key, moment, values) for key, (moment, values) in changed.items()]
+            connection.executemany(_upsert(config, table), packed)
+
+    def _read(self, config: RepoConfig, table: FeatureView, keys: list[bytes]) -> Iterator[tuple[bytes, PackedRow]]:
         rows = self._connection(config).execute(
             f"SELECT entity_key, event_time, feature_names, feature_values FROM {_table_name(config, table)} "  # noqa: S608
             f"WHERE entity_key IN ({', '.join('?' * len(keys))})",
@@ -151,6 +181,26 @@ class EventTimeSqliteOnlineStore(OnlineStore):
         return connection
 
 
+def replace_rows(store: FeatureStore, view_name: str, join_key: str, rows: dict[str, dict[str, Any]]) -> None:
+    """Let these rows be what is known of their entities, each a dictionary with every feature and its event time."""
+    view = store.get_feature_view(view_name)
+    data: list[Row] = [
+        (
+            EntityKey(join_keys=[join_key], entity_values=[Value(string_val=entity_id)]),
+            {field.name: _value(row[field.name], field.dtype) for field in view.features},
+            row[EVENT_TIMESTAMP],
+            None,
+        )
+        for entity_id, row in rows.items()
+    ]
+    EventTimeSqliteOnlineStore().replace(store.config, view, data)
+
+
+def _value(value: Any, feast_type: FeastType) -> Value:
+    [packed] = python_values_to_proto_values([value], feast_type.to_value_type())
+    return packed  # type: ignore[no-any-return]
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
@@ -169,12 +219,22 @@ def _pack_key(config: RepoConfig, entity_key: EntityKey) -> bytes:
     return bytes(serialize_entity_key(entity_key, config.entity_key_serialization_version))
 
 
-def _pack(config: RepoConfig, row: Row) -> tuple[bytes, int, str, bytes]:
-    entity_key, values, event_time, _ = row
-    if event_time.tzinfo is None:  # Feast's way of writing UTC
-        event_time = event_time.replace(tzinfo=UTC)
+def _upsert(config: RepoConfig, view: FeatureView) -> str:
     return (
-        _pack_key(config, entity_key),
+        f"INSERT INTO {_table_name(config, view)} (entity_key, event_time, feature_names, feature_values) "  # noqa: S608
+        "VALUES (?, ?, ?, ?) ON CONFLICT (entity_key) DO UPDATE SET event_time = excluded.event_time, "
+        "feature_names = excluded.feature_names, feature_values = excluded.feature_values"
+    )
+
+
+def _utc(moment: datetime) -> datetime:
+    """Without a zone is Feast's way of writing UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _pack(key: bytes, event_time: datetime, values: dict[str, Value]) -> tuple[bytes, int, str, bytes]:
+    return (
+        key,
         (event_time - _EPOCH) // _MICROSECOND,
         "\n".join(values),
         RepeatedValue(val=values.values()).SerializeToString(),

@@ -1,7 +1,7 @@
 """What a user just did, as a pure fold: ``(state, event) -> state``.
 
 The fold is commutative and idempotent: any order of arrival and any number of duplicates give the same state, which is
-also what the batch mart ``fct_user_recent_events_daily`` computes. That is why a crashed worker may simply start again.
+also what the batch mart ``fct_user_recent_events`` computes. That is why a crashed worker may simply start again.
 """
 
 import math
@@ -74,6 +74,23 @@ def fold(state: UserState, event: Event) -> UserState:
     return state if folded == state else folded
 
 
+def merge(known: UserState, other: UserState) -> UserState:
+    """What two states know together, exactly: the newest events of a union are among the newest of its parts.
+
+    Commutative, idempotent and associative, as folding every event of both would be. Where the two disagree about one
+    event, which no event log allows, ``known`` is believed.
+    """
+    if known.known_at is None or other.known_at is None:
+        return other if known.known_at is None else known
+    events = {event.order: event for event in (*other.recent, *known.recent)}
+    return UserState(
+        user_id=known.user_id,
+        recent=tuple(events[order] for order in sorted(events)[-MAX_RECENT_EVENTS:]),
+        seen=known.seen | other.seen,
+        known_at=max(known.known_at, other.known_at),
+    )
+
+
 def to_recent_event(event: Event) -> RecentEvent:
     """The part of an interaction that is kept in the packed state."""
     if event.item_id is None:
@@ -110,7 +127,7 @@ def from_us(microseconds: int) -> datetime:
 
 
 def to_feature_row(state: UserState) -> dict[str, Any]:
-    """The state in the columns of ``fct_user_recent_events_daily``, ready to be pushed to Feast."""
+    """The state in the columns of ``fct_user_recent_events``, ready to be pushed to Feast."""
     if state.known_at is None:
         raise ValueError(f"user {state.user_id!r} has no events: there is nothing to push")
     return {

@@ -7,6 +7,7 @@ received. Item indices are a seeded shuffle of the sorted ids, so that no tie-br
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +19,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.contract import MAX_RECENT_EVENTS, NEGATIVE_TYPES
-from training.history import PADDING, HistoryBatch
+from training.history import PADDING, SESSION_GAP_US, HistoryBatch
 from training.text_tower import item_text
 
-MARTS = ("dim_items", "fct_item_tags", "fct_training_sequences", "fct_item_popularity_daily")
+MARTS = ("dim_item_versions", "fct_item_tags", "fct_training_sequences", "fct_item_popularity_daily")
 _SORT_KEYS = {
-    "dim_items": ["item_id"],
+    "dim_item_versions": ["item_id", "valid_from"],
     "fct_item_tags": ["occurred_at", "event_id"],
     "fct_training_sequences": ["user_id"],
     "fct_item_popularity_daily": ["event_timestamp", "item_id"],
 }
+_NOT_READ = {"fct_training_sequences": {"session_numbers"}}
+"""A session's number counts every event, also those that arrived after a cut: sessions are told from what was known."""
 POPULARITY_COLUMNS = ("n_interactions_1d", "n_interactions_7d", "n_interactions_30d", "n_interactions_total")
 ALWAYS = np.iinfo(np.int64).min
 """Known since: an item that does not say from when it is available."""
@@ -46,7 +49,7 @@ class Events:
     occurred_at: NDArray[np.int64]  # (N,) microseconds
     received_at: NDArray[np.int64]
     is_negative: NDArray[np.bool_]
-    session: NDArray[np.int32]  # session numbers within a user
+    session: NDArray[np.int32]  # number within a user, as the sessions looked at the cut; 0 for what came later
 
     def __len__(self) -> int:
         return len(self.user)
@@ -224,9 +227,19 @@ class Marts:
         received = _micros(pc.list_flatten(self.tables["fct_training_sequences"]["received_at"]))
         return int(max(self.occurred_at.max(), received.max()))
 
+    def items_as_of(self, moment: int) -> pa.Table:
+        """One row per item, as it was described by then."""
+        versions = self.tables["dim_item_versions"]
+        valid_from = _micros(versions["valid_from"])
+        has_ended = pc.fill_null(
+            pc.less_equal(pc.cast(_utc(versions["valid_to"]), pa.int64()), moment), False
+        ).to_numpy()
+        valid = versions.filter(pa.array((valid_from <= moment) & ~has_ended))
+        return valid.drop_columns(["valid_from", "valid_to"]).combine_chunks()
+
     def snapshot(self, cut: int, seed: int) -> Snapshot:
         """What was known at ``cut``."""
-        items = self.tables["dim_items"]
+        items = self.items_as_of(cut)
         all_ids = np.array(items["item_id"].to_pylist(), dtype=object)
         available = pc.fill_null(pc.cast(_utc(items["available_from"]), pa.int64()), ALWAYS).to_numpy()
         known = np.flatnonzero(available <= cut)
@@ -236,13 +249,13 @@ class Marts:
         return Snapshot(
             cut=cut,
             item_ids=list(index_of),
-            texts=self._texts(known, cut),
+            texts=self._texts(items.take(pa.array(known)), cut),
             user_ids=sequences["user_id"].to_pylist(),
-            events=_events(sequences, index_of),
+            events=_events(sequences, index_of, cut),
             popularity=_popularity(self.tables["fct_item_popularity_daily"], index_of),
         )
 
-    def _texts(self, chosen: NDArray[np.int64], cut: int) -> list[str]:
+    def _texts(self, items: pa.Table, cut: int) -> list[str]:
         """Item texts with the users' own tags that were known at the cut, the most frequent first."""
         tags = self.tables["fct_item_tags"]
         known_at = np.maximum(_micros(tags["occurred_at"]), _micros(tags["received_at"]))
@@ -251,7 +264,7 @@ class Marts:
             if moment <= cut:
                 counts.setdefault(item_id, Counter())[tag.strip().lower()] += 1
         texts = []
-        for item in self.tables["dim_items"].take(pa.array(chosen)).to_pylist():
+        for item in items.to_pylist():
             words = sorted(counts.get(item["item_id"], Counter()).items(), key=lambda pair: (-pair[1], pair[0]))
             texts.append(
                 item_text(
@@ -273,6 +286,7 @@ def read_marts(features_dir: Path, as_of: int | None = None) -> Marts:
         if not path.exists():
             raise DatasetError(f"the mart {path} is missing: run `freshet ingest`, then `freshet transform`")
         table = pq.read_table(path)
+        table = table.select([column for column in table.column_names if column not in _NOT_READ.get(name, ())])
         tables[name] = table.sort_by([(key, "ascending") for key in _SORT_KEYS[name]]).combine_chunks()
     if as_of is not None:
         tables = {name: _known_by(name, table, as_of) for name, table in tables.items()}
@@ -280,30 +294,42 @@ def read_marts(features_dir: Path, as_of: int | None = None) -> Marts:
 
 
 def _known_by(name: str, table: pa.Table, as_of: int) -> pa.Table:
-    if name == "dim_items":
-        return table
+    if name == "dim_item_versions":
+        return _versions_known_by(table, as_of)
     if name == "fct_item_popularity_daily":
         return table.filter(pa.array(_micros(table["event_timestamp"]) <= as_of))
     if name == "fct_item_tags":
         known = np.maximum(_micros(table["occurred_at"]), _micros(table["received_at"]))
         return table.filter(pa.array(known <= as_of))
-    rows = []
-    for row in table.to_pylist():
-        keep = [
-            max(occurred, received).timestamp() * 1e6 <= as_of
-            for occurred, received in zip(row["occurred_at"], row["received_at"], strict=True)
-        ]
-        cut = {
-            key: [v for v, kept in zip(value, keep, strict=True) if kept]
-            for key, value in row.items()
-            if isinstance(value, list)
-        }
-        if any(keep):
-            rows.append({**row, **cut, "n_events": sum(keep)})
-    return pa.Table.from_pylist(rows, schema=table.schema)
+    return _sequences_known_by(table, as_of)
 
 
-def _events(sequences: pa.Table, index_of: dict[str, int]) -> Events:
+def _versions_known_by(table: pa.Table, as_of: int) -> pa.Table:
+    """What was not yet known to end by then had no end."""
+    known = table.filter(pa.array(_micros(table["valid_from"]) <= as_of))
+    is_over = pc.less_equal(_utc(known["valid_to"]), pa.scalar(as_of, pa.timestamp("us", tz="UTC")))
+    ends = pc.if_else(is_over, known["valid_to"], pa.scalar(None, known["valid_to"].type))
+    return known.set_column(known.column_names.index("valid_to"), known.schema.field("valid_to"), ends)
+
+
+def _sequences_known_by(table: pa.Table, as_of: int) -> pa.Table:
+    """Shorter lists, and fewer users."""
+    lengths = pc.list_value_length(table["item_ids"]).to_numpy()
+    owner = np.repeat(np.arange(len(table)), lengths)
+    occurred, received = (_micros(pc.list_flatten(table[name])) for name in ("occurred_at", "received_at"))
+    is_known = np.maximum(occurred, received) <= as_of
+    n_known = np.bincount(owner[is_known], minlength=len(table))
+    offsets = pa.array(np.r_[0, np.cumsum(n_known)], pa.int32())
+    for index, field in enumerate(table.schema):
+        if pa.types.is_list(field.type):
+            values = pc.list_flatten(table[field.name]).combine_chunks().filter(pa.array(is_known))
+            table = table.set_column(index, field, pa.ListArray.from_arrays(offsets, values, type=field.type))
+        elif field.name == "n_events":
+            table = table.set_column(index, field, pa.array(n_known, field.type))
+    return table.filter(pa.array(n_known > 0)).combine_chunks()
+
+
+def _events(sequences: pa.Table, index_of: dict[str, int], cut: int) -> Events:
     """Flatten the sequences; interactions with items that are not in the index are dropped, as serving drops them."""
     lengths = pc.list_value_length(sequences["item_ids"]).to_numpy()
     user = np.repeat(np.arange(len(sequences), dtype=np.int32), lengths)
@@ -311,15 +337,29 @@ def _events(sequences: pa.Table, index_of: dict[str, int]) -> Events:
         [index_of.get(i, PADDING) for i in pc.list_flatten(sequences["item_ids"]).to_pylist()], dtype=np.int32
     )
     types = pc.list_flatten(sequences["event_types"])
+    occurred_at, received_at = (_micros(pc.list_flatten(sequences[name])) for name in ("occurred_at", "received_at"))
     events = Events(
         user=user,
         item=item,
-        occurred_at=_micros(pc.list_flatten(sequences["occurred_at"])),
-        received_at=_micros(pc.list_flatten(sequences["received_at"])),
+        occurred_at=occurred_at,
+        received_at=received_at,
         is_negative=pc.is_in(types, pa.array(sorted(NEGATIVE_TYPES))).to_numpy(),
-        session=pc.list_flatten(sequences["session_numbers"]).to_numpy().astype(np.int32),
+        session=_sessions(user, occurred_at, np.maximum(occurred_at, received_at) <= cut),
     )
     return events.where(item != PADDING)
+
+
+def _sessions(
+    user: NDArray[np.int32], occurred_at: NDArray[np.int64], is_known: NDArray[np.bool_]
+) -> NDArray[np.int32]:
+    """(N,) the user's session of each known event, counted from 1 as in ``fct_interactions``; 0 for the others."""
+    user, occurred_at = user[is_known], occurred_at[is_known]
+    is_new_user = np.diff(user, prepend=-1) != 0
+    starts = np.cumsum(is_new_user | (np.diff(occurred_at, prepend=0) > SESSION_GAP_US))
+    before_user = np.maximum.accumulate(np.where(is_new_user, starts - 1, 0))
+    sessions = np.zeros(len(is_known), dtype=np.int32)
+    sessions[is_known] = starts - before_user
+    return sessions
 
 
 def _popularity(table: pa.Table, index_of: dict[str, int]) -> Popularity:
@@ -352,9 +392,19 @@ def _content_hash(tables: dict[str, pa.Table]) -> str:
         digest.update(name.encode())
         for column in tables[name].column_names:
             digest.update(column.encode())
-            sink = pa.BufferOutputStream()
-            only = tables[name].select([column]).combine_chunks()
-            with pa.ipc.new_stream(sink, only.schema) as writer:
-                writer.write_table(only)
-            digest.update(sink.getvalue())
+            for part in _parts(tables[name][column].combine_chunks()):
+                sink = pa.BufferOutputStream()
+                with pa.ipc.new_stream(sink, pa.schema([("", part.type)])) as writer:
+                    writer.write_batch(pa.record_batch([part], names=[""]))
+                digest.update(sink.getvalue())
     return digest.hexdigest()
+
+
+def _parts(array: pa.Array) -> Iterator[pa.Array]:
+    """What the array says and nothing else: the bytes in the place of a null are anything."""
+    yield array.is_null()
+    if pa.types.is_list(array.type):
+        yield pc.fill_null(pc.list_value_length(array), 0)
+        yield from _parts(pc.list_flatten(array))
+    else:
+        yield array.drop_null()

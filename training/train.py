@@ -222,7 +222,7 @@ def _write_bundle(
     described: dict[str, Any],
     config: TrainConfig,
 ) -> None:
-    items = marts.tables["dim_items"]
+    items = marts.items_as_of(_final_cut(config))
     place = {item_id: row for row, item_id in enumerate(items["item_id"].to_pylist())}
     write_bundle(
         folder,

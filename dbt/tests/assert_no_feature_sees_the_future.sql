@@ -57,7 +57,7 @@ states as (
         recent_event_ids,
         len(recent_event_ids) as n_recent,
         len(seen_item_ids) as n_seen
-    from {{ ref("fct_user_recent_events_daily") }}
+    from {{ ref("fct_user_recent_events") }}
 
 ),
 
@@ -74,7 +74,7 @@ events_in_states as (
 events_from_the_future as (
 
     select
-        'fct_user_recent_events_daily' as mart,
+        'fct_user_recent_events' as mart,
         events_in_states.user_id as entity_id,
         events_in_states.event_timestamp
     from events_in_states
@@ -89,7 +89,7 @@ events_from_the_future as (
 states_of_another_size as (
 
     select
-        'fct_user_recent_events_daily' as mart,
+        'fct_user_recent_events' as mart,
         states.user_id as entity_id,
         states.event_timestamp
     from states
@@ -102,7 +102,7 @@ states_of_another_size as (
 items_from_the_future as (
 
     select
-        'fct_user_recent_events_daily' as mart,
+        'fct_user_recent_events' as mart,
         states.user_id as entity_id,
         states.event_timestamp
     from states

@@ -4,6 +4,7 @@ Delivery is as imperfect as in life: some events arrive hours late, and some are
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from ingestion.simulator import DAY_US, Simulator
 from ingestion.simulator_catalogue import Catalogue
 from ingestion.simulator_events import Rows
 from ingestion.simulator_wording import Wording
-from ingestion.simulator_world import World, build_world
+from ingestion.simulator_world import World, WorldConfig, build_world
 
 ADAPTER_VERSION = "1"
 NAME = "demo"
@@ -52,14 +53,23 @@ class Demo:
 
     def read(self) -> Iterator[RawBatch]:
         """The catalogue, the people, then day after day; exports the truth first."""
-        world = build_world(self._config)
-        catalogue, wording = Catalogue(world), Wording(world)
-        export_truth(world, self._truth_dir)
-        yield from in_batches(RecordType.ITEM, "catalogue", _numbered(catalogue.items()))
-        yield from in_batches(RecordType.USER, "people", _numbered(wording.users()))
-        for day, happened in enumerate(Simulator(world).days()):
-            delivered = _delivered(world, day, happened)
-            yield from in_batches(RecordType.EVENT, f"day-{day:04d}", _numbered(wording.events(day, *delivered)))
+        for part in demo_batches(self._config, self._truth_dir):
+            yield from part
+
+
+def demo_batches(config: WorldConfig, truth_dir: Path) -> Iterator[Iterator[RawBatch]]:
+    """A world's batches, part by part: the catalogue and the people, then each day; exports the truth first.
+
+    A part is read to its end before the next one is asked for.
+    """
+    world = build_world(config)
+    catalogue, wording = Catalogue(world), Wording(world)
+    export_truth(world, truth_dir)
+    items = in_batches(RecordType.ITEM, "catalogue", _numbered(catalogue.items()))
+    yield chain(items, in_batches(RecordType.USER, "people", _numbered(wording.users())))
+    for day, happened in enumerate(Simulator(world).days()):
+        delivered = _delivered(world, day, happened)
+        yield in_batches(RecordType.EVENT, f"day-{day:04d}", _numbered(wording.events(day, *delivered)))
 
 
 def export_truth(world: World, folder: Path) -> None:

@@ -1,11 +1,12 @@
 import pytest
+from typer.testing import CliRunner
 
-from commands.features import features
+from commands.main import app
 
 
-def test_a_home_without_marts_is_one_sentence_and_exit_code_1(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("command", [["features"], ["features", "verify"]], ids=" ".join)
+def test_a_home_without_marts_is_one_sentence_and_exit_code_1(tmp_path, monkeypatch, command):
     monkeypatch.setenv("FRESHET_HOME", str(tmp_path))
-    with pytest.raises(SystemExit) as exit_:
-        features()
-    assert exit_.value.code == 1
-    assert "does not exist: run `freshet transform` first" in capsys.readouterr().err
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert "does not exist: run `freshet transform` first" in result.output

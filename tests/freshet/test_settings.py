@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from freshet.contract import EVENT_WEIGHTS, INTERACTION_TYPES
+from freshet.dbt_vars import dbt_vars
 from freshet.settings import PREFIX, PROJECT_ROOT, Settings, SettingsError, load_settings
 
 
@@ -37,12 +39,34 @@ def test_environment_and_env_file_are_read(monkeypatch, tmp_path):
         ("FRESHET_DEMO_USERS", "9"),
         ("FRESHET_API_PORT", "65536"),
         ("FRESHET_CHAMPION_POLL_SECONDS", "0"),
+        ("FRESHET_EVENT_WEIGHTS", "like"),
+        ("FRESHET_EVENT_WEIGHTS", "[1]"),
     ],
 )
 def test_an_invalid_value_names_its_setting(name, value, monkeypatch):
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=rf"^{name}: .*{re.escape(value)}"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason"),
+    [
+        ('{"search": 2}', "only interactions have weights, and search is none"),
+        ('{"like": 1e9}', "a weight is a number between -1000 and 1000"),
+        ('{"adore": 2}', "Input should be"),
+    ],
+)
+def test_weights_that_mean_nothing_are_refused(weights, reason, monkeypatch):
+    monkeypatch.setenv("FRESHET_EVENT_WEIGHTS", weights)
+    with pytest.raises(SettingsError, match=f"^FRESHET_EVENT_WEIGHTS: .*{reason}"):
+        load_settings()
+
+
+def test_configured_event_weights_replace_those_of_the_contract_one_by_one(monkeypatch):
+    monkeypatch.setenv("FRESHET_EVENT_WEIGHTS", '{"like": 4}')
+    assert dbt_vars()["event_weights"] == {**EVENT_WEIGHTS, "like": 4.0}
+    assert set(EVENT_WEIGHTS) == INTERACTION_TYPES
 
 
 def test_an_address_for_everybody_is_refused(monkeypatch):

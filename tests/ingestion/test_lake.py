@@ -40,7 +40,7 @@ def lake(tmp_path):
 
 
 def test_columns_are_the_contract_and_the_origin():
-    origin = ["source", "source_file", "source_line"]
+    origin = ["source", "source_file", "source_line", "ingestion_id"]
     assert lake_schema(RecordType.EVENT).names == [*Event.model_fields, *origin]
     assert lake_schema(RecordType.ITEM).names == [*Item.model_fields, "received_at", *origin]
     assert lake_schema(RecordType.USER).names == [*User.model_fields, "received_at", *origin]

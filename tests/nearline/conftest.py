@@ -13,7 +13,7 @@ from nearline.worker import NearlineWorker
 MOMENT = pa.timestamp("us", tz="UTC")
 COUNTS = [(name, pa.int64()) for name in ("n_interactions_1d", "n_interactions_7d", "n_interactions_30d")]
 EXPORTS = {
-    "fct_user_recent_events_daily": [
+    "fct_user_recent_events": [
         ("user_id", pa.string()),
         ("event_timestamp", MOMENT),
         ("recent_event_ids", pa.list_(pa.string())),

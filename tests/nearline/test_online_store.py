@@ -1,5 +1,6 @@
 """The online store alone, driven as Feast drives it."""
 
+import math
 import multiprocessing
 import sqlite3
 import threading
@@ -9,12 +10,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from feast import Entity, FeatureView, Field, FileSource, RepoConfig, ValueType
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import StringList, Value
-from feast.types import Array, Int64, String
+from feast.protos.feast.types.Value_pb2 import DoubleList, Int64List, StringList, Value
+from feast.types import Array, Float64, Int64, String
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nearline.online_store import ENTITIES_PER_QUERY, ROWS_PER_TRANSACTION, EventTimeSqliteOnlineStore
+from nearline.online_store import (
+    ENTITIES_PER_QUERY,
+    MERGE,
+    ROWS_PER_TRANSACTION,
+    WRITE_TAG,
+    EventTimeSqliteOnlineStore,
+)
+from nearline.session_features import to_us
+from nearline.user_states import STATE_COLUMNS
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
@@ -158,6 +167,96 @@ def test_threads_read_and_write_at_once(online, config):
     assert failures == []
     assert seen == [True, True]  # nobody ever saw an older state after a newer one
     assert read(online, config, "ann") == [(NOON + timedelta(seconds=49), 49)]
+
+
+PACKED = FeatureView(
+    name="packed",
+    entities=[USER],
+    schema=[
+        Field(name=name, dtype=Array({"recent_values": Float64, "recent_occurred_at": Int64}.get(name, String)))
+        for name in STATE_COLUMNS
+    ],
+    source=FileSource(name="packed", path="packed.parquet", timestamp_field="event_timestamp"),
+    tags={WRITE_TAG: MERGE},
+)
+
+
+def packed(known_at, *occurred):
+    """A packed row of views, one at each of these seconds after noon; each event is named by its second."""
+    names, moments = [f"e{second}" for second in occurred], [to_us(NOON + timedelta(seconds=s)) for s in occurred]
+    return (
+        key("ann"),
+        {
+            "recent_event_ids": Value(string_list_val=StringList(val=names)),
+            "recent_item_ids": Value(string_list_val=StringList(val=names)),
+            "recent_event_types": Value(string_list_val=StringList(val=["view"] * len(names))),
+            "recent_values": Value(double_list_val=DoubleList(val=[math.nan] * len(names))),
+            "recent_occurred_at": Value(int64_list_val=Int64List(val=moments)),
+            "seen_item_ids": Value(string_list_val=StringList(val=sorted(names))),
+        },
+        NOON + timedelta(seconds=known_at),
+        None,
+    )
+
+
+@pytest.fixture
+def merging(config):
+    store = EventTimeSqliteOnlineStore()
+    store.update(config, [], [PACKED], [], [USER], partial=False)
+
+    def write_all(*rows):
+        for row in rows:
+            store.online_write_batch(config, PACKED, [row], progress=None)
+        [(moment, values)] = store.online_read(config, PACKED, [key("ann")])
+        seconds = (moment - NOON) // timedelta(seconds=1)
+        events, seen = (list(values[name].string_list_val.val) for name in ("recent_event_ids", "seen_item_ids"))
+        assert sorted(events) == seen
+        return seconds, events
+
+    write_all.store = store
+    return write_all
+
+
+def test_a_batch_brings_history_to_a_user_who_is_active_just_now(merging):
+    assert merging(packed(9, 9), packed(3, 1, 2, 3)) == (9, ["e1", "e2", "e3", "e9"])
+
+
+def test_a_newer_row_that_knows_less_takes_nothing_away(merging):
+    assert merging(packed(3, 1, 2, 3), packed(9, 9)) == (9, ["e1", "e2", "e3", "e9"])
+
+
+def test_a_batch_as_old_as_the_push_does_not_bring_back_what_was_before(merging):
+    # e60 comes from a clock that is a minute ahead: what is pushed after it has its moment, too.
+    assert merging(packed(60, 60), packed(60, 2, 60), packed(60, 60)) == (60, ["e2", "e60"])
+
+
+def test_rows_of_one_user_in_one_batch_are_merged_as_well(merging, config):
+    merging.store.online_write_batch(config, PACKED, [packed(1, 1), packed(3, 3), packed(2, 2)], progress=None)
+    assert merging(packed(3, 3)) == (3, ["e1", "e2", "e3"])
+
+
+def test_a_repair_replaces_what_is_known(merging, config):
+    merging(packed(9, 1, 9))
+    merging.store.replace(config, PACKED, [packed(5, 5)])
+    assert merging(packed(5, 5)) == (5, ["e5"])
+
+
+def test_two_writers_that_know_nothing_of_each_other_lose_nothing(merging, config):
+    """As the worker and a batch, each with rows of its own, at once."""
+    writers = [
+        threading.Thread(
+            target=lambda first=first: [
+                merging.store.online_write_batch(config, PACKED, [packed(second, second)], progress=None)
+                for second in range(first, 100, 4)
+            ]
+        )
+        for first in range(4)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert merging(packed(0, 0)) == (99, [f"e{second}" for second in range(100)])
 
 
 def materialise(path, is_ready, n_rounds):

@@ -14,6 +14,7 @@ from nearline.session_features import (
     fold,
     from_feature_row,
     from_us,
+    merge,
     to_feature_row,
     to_us,
 )
@@ -93,6 +94,16 @@ def test_a_state_survives_the_feature_row(history):
 @given(histories, st.integers(0, 140))
 def test_replaying_from_any_offset_changes_nothing(history, offset):
     assert fold_all(history[offset:], fold_all(history)) == fold_all(history)
+
+
+@given(histories, st.data())
+def test_merged_states_know_what_folding_all_events_would(history, data):
+    """Two writers that each saw some of the events, the same ones or others."""
+    first, second = (data.draw(st.lists(st.sampled_from(history), max_size=130)) if history else [] for _ in range(2))
+    expected = fold_all(first + second)
+    assert merge(fold_all(first), fold_all(second)) == expected
+    assert merge(fold_all(second), fold_all(first)) == expected
+    assert merge(expected, fold_all(first)) == expected
 
 
 def test_an_event_older_than_the_window_is_only_seen():

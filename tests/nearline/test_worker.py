@@ -184,7 +184,7 @@ def test_a_batch_that_knows_the_same_events_doubles_nothing(log, states, make_wo
     log.append(events[:3])
     drain(make_worker())
     batch = to_feature_row(folded(events[:3]))
-    export(feast_home, fct_user_recent_events_daily=[batch])
+    export(feast_home, fct_user_recent_events=[batch])
     log.append(events[3:4])
     drain(make_worker())
     feature_store.materialize(feast_home, full=True)
@@ -196,7 +196,7 @@ def test_a_batch_that_knows_the_same_events_doubles_nothing(log, states, make_wo
 
 def test_a_batch_that_brings_history_is_folded_on(log, states, make_worker, feast_home, user, export):
     history, live = [event(user, number) for number in range(3)], event(user, 10)
-    export(feast_home, fct_user_recent_events_daily=[to_feature_row(folded(history))])
+    export(feast_home, fct_user_recent_events=[to_feature_row(folded(history))])
     feature_store.materialize(feast_home, full=True)
     log.append([live])
     drain(make_worker())

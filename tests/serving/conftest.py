@@ -138,7 +138,7 @@ def write_exports(home: Path):
     ]
     popularity_columns = [("item_id", pa.string()), ("event_timestamp", MOMENT), *counts]
     exports = {
-        "fct_user_recent_events_daily": ([reader], recent_columns),
+        "fct_user_recent_events": ([reader], recent_columns),
         "fct_user_activity_daily": ([activity], activity_columns),
         "fct_item_popularity_daily": (popularity, popularity_columns),
     }

@@ -131,10 +131,11 @@ _COUNTS = """
     GROUP BY ALL ORDER BY ALL
 """
 _MART_QUERIES = {
-    "dim_items": """
+    "dim_item_versions": """
         SELECT item_id, title, NULL::VARCHAR AS description, [topic] AS categories, []::VARCHAR[] AS tags,
             NULL::DOUBLE AS price, NULL::VARCHAR AS image_url, attributes, NULL::TIMESTAMPTZ AS available_from,
-            true AS is_available, TIMESTAMPTZ '2025-12-01' AS updated_at
+            true AS is_available, TIMESTAMPTZ '2025-12-01' AS updated_at, TIMESTAMPTZ '2025-12-01' AS valid_from,
+            NULL::TIMESTAMPTZ AS valid_to
         FROM item ORDER BY item_id
     """,
     "fct_item_tags": """
@@ -157,8 +158,8 @@ _MART_QUERIES = {
         "count(DISTINCT e.moment::DATE) AS n_active_days, max(e.moment) AS last_interaction_at", ""
     ),
     "fct_user_activity_daily": _COUNTS.format(key="user_id", day="activity_date"),
-    "fct_user_recent_events_daily": """
-        SELECT user_id, max(moment)::DATE AS activity_date, max(moment) AS event_timestamp,
+    "fct_user_recent_events": """
+        SELECT user_id, max(moment) AS event_timestamp,
             list(event_id ORDER BY moment, event_id) AS recent_event_ids,
             list(item_id ORDER BY moment, event_id) AS recent_item_ids,
             list(event_type ORDER BY moment, event_id) AS recent_event_types,

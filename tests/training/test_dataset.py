@@ -106,11 +106,11 @@ def test_nothing_after_the_cut_changes_what_is_known_at_it(world, world_home: Pa
             "i000" if moment > cut else item for item, moment in zip(row["item_ids"], micros, strict=True)
         ]
     changed = {"fct_training_sequences": pa.Table.from_pylist(rows, tables["fct_training_sequences"].schema)}
-    new_item = tables["dim_items"].slice(0, 1).to_pylist()[0] | {"item_id": "i999"}
+    new_item = tables["dim_item_versions"].slice(0, 1).to_pylist()[0] | {"item_id": "i999"}
     later = pc.scalar(pa.scalar(cut, pa.timestamp("us", tz="UTC")))
     new_item["available_from"] = pa.scalar(cut + 1, pa.timestamp("us", tz="UTC")).as_py()
-    changed["dim_items"] = pa.concat_tables(
-        [tables["dim_items"], pa.Table.from_pylist([new_item], tables["dim_items"].schema)]
+    changed["dim_item_versions"] = pa.concat_tables(
+        [tables["dim_item_versions"], pa.Table.from_pylist([new_item], tables["dim_item_versions"].schema)]
     )
     changed["fct_item_tags"] = tables["fct_item_tags"].filter(pc.less_equal(pc.field("occurred_at"), later))
     changed["fct_item_popularity_daily"] = tables["fct_item_popularity_daily"].filter(
@@ -143,7 +143,7 @@ def test_some_items_alone_keep_their_events_and_popularity(world):
 
 
 def test_a_missing_mart_is_named(tmp_path: Path):
-    with pytest.raises(DatasetError, match=r"dim_items\.parquet is missing: run `freshet ingest`"):
+    with pytest.raises(DatasetError, match=r"dim_item_versions\.parquet is missing: run `freshet ingest`"):
         read_marts(tmp_path)
 
 
@@ -151,3 +151,30 @@ def test_too_few_interactions_are_refused(world):
     few = world.tables["fct_training_sequences"].slice(0, 1)
     with pytest.raises(DatasetError, match="too few to train on"):
         replace(world, tables={**world.tables, "fct_training_sequences": few}).cuts()
+
+
+def test_an_item_is_as_it_was_described_at_the_moment(world):
+    """i000 was called otherwise at first; one that was described later is not there yet."""
+    moment, table = world.cuts()[0], world.tables["dim_item_versions"]
+    change = pa.scalar(moment, pa.timestamp("us", tz="UTC")).as_py()
+    [first, second] = [row for row in table.to_pylist() if row["item_id"] in ("i000", "i001")]
+    rows = [
+        {**first, "valid_to": change},
+        {**first, "title": "Renamed", "valid_from": change},
+        {**second, "valid_from": change},
+    ]
+    edited = replace(world, tables={**world.tables, "dim_item_versions": pa.Table.from_pylist(rows, table.schema)})
+    assert edited.items_as_of(moment - 1)["title"].to_pylist() == [first["title"]]
+    assert edited.items_as_of(moment)["title"].to_pylist() == ["Renamed", second["title"]]
+    assert edited.items_as_of(np.iinfo(np.int64).max)["title"].to_pylist() == ["Renamed", second["title"]]
+
+
+def test_sessions_are_those_of_the_mart_and_look_as_they_did_at_the_cut(built_home):
+    marts = read_marts(built_home / "features")
+
+    def sessions_of_ann(cut: int) -> list[int]:
+        snapshot = marts.snapshot(cut, 0)
+        return snapshot.events.session[snapshot.events.user == snapshot.user_ids.index("ann")].tolist()
+
+    assert sessions_of_ann(np.iinfo(np.int64).max) == [1, 1, 1, 2, 2, 3]
+    assert sessions_of_ann(1_735_776_000_000_000) == [1, 0, 1, 2, 2, 0]  # the 2nd at midnight: one is late, one to come

@@ -66,7 +66,7 @@ def test_the_run_holds_figures_with_intervals(run):
 
 def test_the_run_names_its_data_and_its_whole_configuration(run):
     assert {each.dataset.name for each in run.inputs.dataset_inputs} == {
-        "dim_items",
+        "dim_item_versions",
         "fct_item_tags",
         "fct_training_sequences",
         "fct_item_popularity_daily",
@@ -96,7 +96,7 @@ def test_the_bundle_holds_the_model_of_all_data(settings, result):
     bundle = load_bundle(registry.download(champion, settings.models_dir))
     marts = read_marts(settings.features_dir)
     assert bundle.manifest.data["until_us"] == marts.last_moment
-    assert bundle.recommender.n_items == len(marts.tables["dim_items"])
+    assert bundle.recommender.n_items == len(marts.tables["dim_item_versions"])
     assert bundle.recommender.sequence is not None
     assert bundle.items.column("item_id").to_pylist() == bundle.recommender.item_ids
 
@@ -150,7 +150,7 @@ def test_features_that_were_never_applied_are_named(world_home, tmp_path):
     from training.activity import interactions_as_of
     from training.dataset import DatasetError
 
-    with pytest.raises(DatasetError, match="does not know recommender_v1: run `freshet features`"):
+    with pytest.raises(DatasetError, match="does not know user_history_v1: run `freshet features`"):
         interactions_as_of(tmp_path, ["u00"], np.array([10**15]))
 
 

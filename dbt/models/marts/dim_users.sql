@@ -6,7 +6,7 @@ with users as (
 
 events as (
 
-    select * from {{ ref("int_events_deduplicated") }}
+    select * from {{ ref("stg_lake__events") }}
 
 ),
 

@@ -1,29 +1,135 @@
-with interactions as (
+{{ config(materialized="incremental", unique_key="event_id") }}
 
-    select * from {{ ref("int_interactions_sessionized") }}
+{%- set columns = [
+    "event_id", "user_id", "item_id", "ingestion_id", "event_type", "is_negative", "value", "text", "occurred_at",
+    "received_at", "known_at", "session_id", "recommendation_id",
+] %}
+
+with impressions as (
+
+    select * from {{ ref("int_impressions") }}
 
 ),
 
-events as (
-
-    select * from {{ ref("int_events_deduplicated") }}
-
-),
-
--- An answer shows an item once; should a client report it twice, the first report counts.
-impressions as (
+new_interactions as (
 
     select
-        recommendation_id,
+        *,
+        event_type in {{ literals(var("negative_types")) }} as is_negative
+    from {{ ref("stg_lake__events") }}
+    where event_type in {{ literals(var("interaction_types")) }} and {{ is_new() }}
+
+),
+
+first_newcomers as (
+
+    select
         user_id,
-        item_id,
-        event_id as impression_event_id,
-        {{ json_integer("properties", "rank") }} as impression_rank
-    from events
-    where event_type = 'impression' and recommendation_id is not null
-    qualify row_number() over (
-        partition by recommendation_id, user_id, item_id order by occurred_at, event_id
-    ) = 1
+        min(occurred_at) as occurred_at
+    from new_interactions
+    group by user_id
+
+),
+
+known_interactions as (
+
+    {% if is_incremental() -%}
+        select * from {{ this }}
+    {%- else -%}
+        select
+            *,
+            0 as session_number
+        from new_interactions
+        where false
+    {%- endif %}
+
+),
+
+-- Sessions are counted from a user's first: what happened after a newcomer is numbered anew, what came before is not.
+earlier_sessions as (
+
+    select
+        known_interactions.user_id,
+        max(known_interactions.occurred_at) as last_occurred_at,
+        max(known_interactions.session_number) as n_sessions
+    from known_interactions
+    inner join first_newcomers on known_interactions.user_id = first_newcomers.user_id
+    where known_interactions.occurred_at < first_newcomers.occurred_at
+    group by known_interactions.user_id
+
+),
+
+interactions_to_number as (
+
+    select {{ columns | join(", ") }} from new_interactions
+
+    union all
+
+    select known_interactions.{{ columns | join(", known_interactions.") }}
+    from known_interactions
+    inner join first_newcomers on known_interactions.user_id = first_newcomers.user_id
+    where known_interactions.occurred_at >= first_newcomers.occurred_at
+
+),
+
+after_previous as (
+
+    select
+        interactions_to_number.*,
+        coalesce(earlier_sessions.n_sessions, 0) as n_earlier_sessions,
+        coalesce(
+            lag(interactions_to_number.occurred_at) over (
+                partition by interactions_to_number.user_id
+                order by interactions_to_number.occurred_at, interactions_to_number.event_id
+            ),
+            earlier_sessions.last_occurred_at
+        ) as previous_occurred_at
+    from interactions_to_number
+    left join earlier_sessions on interactions_to_number.user_id = earlier_sessions.user_id
+
+),
+
+numbered as (
+
+    select
+        {{ columns | join(", ") }},
+        n_earlier_sessions + sum(
+            case
+                when occurred_at <= {{ plus_minutes("previous_occurred_at", var("session_gap_minutes")) }} then 0
+                else 1
+            end
+        ) over (
+            partition by user_id order by occurred_at, event_id rows between unbounded preceding and current row
+        ) as session_number
+    from after_previous
+
+),
+
+-- An impression that arrives after the interaction that answers it is found all the same.
+answers_to_new_impressions as (
+
+    select
+        known_interactions.{{ columns | join(", known_interactions.") }},
+        known_interactions.session_number
+    from known_interactions
+    inner join impressions
+        on
+            known_interactions.recommendation_id = impressions.recommendation_id
+            and known_interactions.user_id = impressions.user_id
+            and known_interactions.item_id = impressions.item_id
+    where
+        {{ is_new("impressions.ingestion_id") }}
+        and known_interactions.event_id not in (select numbered.event_id from numbered)
+
+),
+
+interactions as (
+
+    select * from numbered
+
+    union all
+
+    select * from answers_to_new_impressions
 
 ),
 
@@ -33,6 +139,7 @@ interactions_with_impressions as (
         interactions.event_id,
         interactions.user_id,
         interactions.item_id,
+        interactions.ingestion_id,
         interactions.event_type,
         interactions.is_negative,
         interactions.value,

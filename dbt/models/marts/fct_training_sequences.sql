@@ -1,6 +1,9 @@
+{{ config(materialized="incremental", unique_key="user_id") }}
+
 with interactions as (
 
     select * from {{ ref("fct_interactions") }}
+    {{ of_users_with_news() }}
 
 ),
 

@@ -1,6 +1,6 @@
 with source as (
 
-    select * from {{ source("lake", "events") }}
+    {{ new_lake_rows("events", "event", "n_accepted") }}
 
 ),
 
@@ -12,6 +12,7 @@ renamed as (
         item_id,
         session_id,
         recommendation_id,
+        ingestion_id,
 
         event_type,
         text,
@@ -23,7 +24,8 @@ renamed as (
         source_line,
 
         occurred_at,
-        received_at
+        received_at,
+        greatest(occurred_at, received_at) as known_at
     from source
 
 )

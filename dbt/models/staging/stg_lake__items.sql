@@ -1,6 +1,6 @@
 with source as (
 
-    select * from {{ source("lake", "items") }}
+    {{ new_lake_rows("items", "item", "n_accepted") }}
 
 ),
 
@@ -8,6 +8,7 @@ renamed as (
 
     select
         item_id,
+        ingestion_id,
 
         title,
         description,

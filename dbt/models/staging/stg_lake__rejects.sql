@@ -1,12 +1,14 @@
 with source as (
 
-    select * from {{ source("lake", "rejects") }}
+    {{ new_lake_rows("rejects", none, "n_rejected") }}
 
 ),
 
 renamed as (
 
     select
+        ingestion_id,
+
         source,
         source_file,
         record_type,

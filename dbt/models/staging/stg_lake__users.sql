@@ -1,6 +1,6 @@
 with source as (
 
-    select * from {{ source("lake", "users") }}
+    {{ new_lake_rows("users", "user", "n_accepted") }}
 
 ),
 
@@ -8,6 +8,7 @@ renamed as (
 
     select
         user_id,
+        ingestion_id,
 
         attributes,
         source,

@@ -1,0 +1,145 @@
+"""Rows per second from simulated events to online features, and what one per cent of news costs (`make bench-data`).
+
+A world of EVENTS events (default 10 million) is ingested but for its last days, of about one per cent each; built and
+filled from nothing; and then each of those days is ingested, built and filled, as every night would. Each stage is a
+process of its own, so that its peak memory is its own. What one per cent costs is compared with the full run.
+"""
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+
+from rich.console import Console
+from tqdm import tqdm
+
+from benchmarks.report import Figure, report
+from freshet.settings import PREFIX, load_settings
+from ingestion.datasets.demo import demo_batches
+from ingestion.ingest import world_config
+from ingestion.lake import Lake
+from ingestion.landing import RawBatch
+from ingestion.simulator_world import WorldConfig
+
+EVENTS = 10_000_000
+DAYS, NEWS_DAYS = 102, 3
+EVENTS_PER_USER, EVENTS_PER_ITEM = 200, 500
+SOURCE = "demo"
+MEGABYTE = 1_024 * 1_024
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage took."""
+
+    seconds: float
+    peak_bytes: int
+
+
+def main() -> None:
+    """Measure in a home of its own below the bench folder; a finished ingestion is not done again."""
+    settings = load_settings()
+    n_events = int(os.environ.get("EVENTS", EVENTS))
+    home = settings.home / "bench" / f"data-{n_events}"
+    config = replace(
+        world_config(settings),
+        n_events=n_events,
+        n_days=DAYS,
+        n_users=max(n_events // EVENTS_PER_USER, 50),
+        n_items=max(n_events // EVENTS_PER_ITEM, 100),
+    )
+    Console().print(f"{config} in {home}")
+    figures = list(_measure(home, config))
+    Console().print(f"written to {report('data', figures, settings.home)}")
+
+
+def _measure(home: Path, config: WorldConfig) -> Iterator[Figure]:
+    lake = Lake(home / "lake")
+    days = demo_batches(config, home / "truth")
+    ingested = _ingest(lake, "history", islice(days, DAYS - NEWS_DAYS + 1), config)
+    n_history = _n_accepted(lake, "history")
+    yield _rate("ingest_rows_per_s", n_history, ingested.seconds)
+    full = _run(home, "transform", "--full-refresh")
+    yield _rate("transform_full_rows_per_s", n_history, full.seconds)
+    filled = _run(home, "features")
+    yield _rate("features_full_rows_per_s", n_history, filled.seconds)
+    yield Figure("full_run_s", full.seconds + filled.seconds, "s", (full.seconds, full.seconds + filled.seconds))
+    peak = max(cost.peak_bytes for cost in (ingested, full, filled)) / MEGABYTE
+    yield Figure("peak_memory_mb", peak, "MB", (peak, peak))
+
+    shares, transforms, features = [], [], []
+    for number, day in enumerate(islice(days, NEWS_DAYS), start=1):
+        name = f"news-{number}"
+        _ingest(lake, name, iter([day]), config)
+        shares.append(_n_accepted(lake, name) / n_history)
+        transforms.append(_run(home, "transform").seconds)
+        features.append(_run(home, "features").seconds)
+    yield _median("news_share", shares, "of the history")
+    yield _median("transform_news_s", transforms, "s")
+    yield _median("features_news_s", features, "s")
+    yield _median("transform_news_vs_full", [seconds / full.seconds for seconds in transforms], "ratio")
+    both = [one + other for one, other in zip(transforms, features, strict=True)]
+    yield _median("news_vs_full", [seconds / (full.seconds + filled.seconds) for seconds in both], "ratio")
+
+
+def _ingest(lake: Lake, ingestion_id: str, parts: Iterator[Iterator[RawBatch]], config: WorldConfig) -> Cost:
+    """Land the parts as one ingestion; those of one that is in the ledger already are only lived through."""
+    began = time.perf_counter()
+    if lake.entry(ingestion_id) is not None:
+        for _ in parts:
+            pass
+        return Cost(time.perf_counter() - began, 0)
+    with lake.ingestion(SOURCE, str(config)) as ingestion:
+        for batch in tqdm(chain.from_iterable(parts), desc=ingestion_id, unit=" batches", disable=None):
+            ingestion.staging.land(batch)
+        ingestion.commit(ingestion_id)
+    return Cost(time.perf_counter() - began, _own_peak())
+
+
+def _run(home: Path, *arguments: str) -> Cost:
+    """One command of Freshet on this home; its output goes to a log beside it."""
+    began = time.perf_counter()
+    log = home / "bench.log"
+    command = [sys.executable, "-m", "commands.main", *arguments]
+    child = os.posix_spawn(
+        sys.executable,
+        command,
+        {**os.environ, PREFIX + "HOME": str(home)},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
+    _, status, usage = os.wait4(child, 0)
+    if status != 0:
+        sys.exit(f"freshet {' '.join(arguments)} failed: see {log}")
+    Console().print(f"freshet {' '.join(arguments)}: {time.perf_counter() - began:.1f} s", highlight=False)
+    return Cost(time.perf_counter() - began, usage.ru_maxrss * 1_024)
+
+
+def _own_peak() -> int:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024
+
+
+def _n_accepted(lake: Lake, ingestion_id: str) -> int:
+    entry = lake.entry(ingestion_id)
+    assert entry is not None
+    return sum(counts.n_accepted for counts in entry.counts)
+
+
+def _rate(name: str, rows: int, seconds: float) -> Figure:
+    return Figure(name, rows / seconds, "rows/s", (rows / seconds, rows / seconds))
+
+
+def _median(name: str, values: list[float], unit: str) -> Figure:
+    return Figure(name, statistics.median(values), unit, (min(values), max(values)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+{#-
+  Incremental by arrival.
+
+  An ingestion arrives whole and never changes, so a model is up to date when it has processed every ingestion in the
+  ledger, whatever days their events are about. Which ones it has processed stands in one table, written in the
+  transaction that writes the model's rows: a killed run leaves both as they were.
+-#}
+{% macro processed_ingestions() -%}
+    {{ target.schema }}.processed_ingestions
+{%- endmacro %}
+
+{% macro create_processed_ingestions() %}
+    create table if not exists {{ processed_ingestions() }} (model_name varchar, ingestion_id varchar)
+{% endmacro %}
+
+{#- Before an incremental model is built anew: it has processed nothing. -#}
+{% macro forget_ingestions() %}
+    {%- if model.config.materialized == "incremental" and not is_incremental() -%}
+        delete from {{ processed_ingestions() }} where model_name = '{{ this.name }}'
+    {%- endif -%}
+{% endmacro %}
+
+{#-
+  After an incremental model's rows are written: what was new to it is so no more. No ref(), which dbt does not accept in
+  a conditional hook: all rows come from staging models, which do depend on the ledger.
+-#}
+{% macro remember_ingestions() %}
+    {%- if model.config.materialized == "incremental" -%}
+        insert into {{ processed_ingestions() }}
+        select distinct '{{ this.name }}', ingestion_id
+        from {{ target.schema }}.stg_lake__ingestions
+        where ingestion_id not in ({{ ingestions_processed_by(this.name) }})
+    {%- endif -%}
+{% endmacro %}
+
+{% macro ingestions_processed_by(model_name) -%}
+    select ingestion_id from {{ processed_ingestions() }} where model_name = '{{ model_name }}'
+{%- endmacro %}
+
+{#- Whether this model has yet to process a row; true of all rows when it is built anew. -#}
+{% macro is_new(ingestion_id="ingestion_id") -%}
+    {%- if is_incremental() -%}
+        {{ ingestion_id }} not in ({{ ingestions_processed_by(this.name) }})
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{#-
+  The rows of a lake folder that this model has yet to process. Only the files of new ingestions are opened; the ledger
+  says which ingestions have finished and wrote any such rows (`n_rows`, a column of it).
+-#}
+{% macro new_lake_rows(folder, record_type, n_rows) -%}
+    {%- set finished = "select ingestion_id from " ~ ref("stg_lake__ingestions") ~ " where " ~ n_rows ~ " > 0" -%}
+    {%- if record_type -%}
+        {%- set finished = finished ~ " and record_type = '" ~ record_type ~ "'" -%}
+    {%- endif -%}
+    {%- if execute and is_incremental() -%}
+        {%- set unprocessed = run_query("select distinct ingestion_id from (" ~ finished ~ ") where " ~ is_new()) -%}
+        {{ lake_files(folder, unprocessed.columns[0].values() | list) }}
+    {%- else -%}
+        select * from {{ source("lake", folder) }} where ingestion_id in ({{ finished }})
+    {%- endif -%}
+{%- endmacro %}
+
+{#- What some ingestions wrote into a lake folder. -#}
+{% macro lake_files(folder, ingestion_ids) -%}
+    {{ return(adapter.dispatch("lake_files")(folder, ingestion_ids)) }}
+{%- endmacro %}
+
+{% macro default__lake_files(folder, ingestion_ids) -%}
+    select * from {{ source("lake", folder) }}
+    where {{ "ingestion_id in " ~ literals(ingestion_ids) if ingestion_ids else "false" }}
+{%- endmacro %}
+
+{% macro duckdb__lake_files(folder, ingestion_ids) -%}
+    {%- if ingestion_ids -%}
+        {%- set files = [] -%}
+        {%- for ingestion_id in ingestion_ids -%}
+            {%- do files.append(env_var("FRESHET_HOME") ~ "/lake/" ~ folder ~ "/*/" ~ ingestion_id ~ "-[0-9][0-9][0-9][0-9].parquet") -%}
+        {%- endfor -%}
+        select * from read_parquet(['{{ files | join("', '") }}'], hive_partitioning = false)
+    {%- else -%}
+        {{ default__lake_files(folder, ingestion_ids) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Only the interactions of users with something new, their old ones too: for marts of one row per user. -#}
+{% macro of_users_with_news() -%}
+    {%- if is_incremental() -%}
+        where user_id in (select news.user_id from {{ ref("fct_interactions") }} as news where {{ is_new("news.ingestion_id") }})
+    {%- endif -%}
+{%- endmacro %}
