@@ -91,7 +91,10 @@ def test_compressed_files_give_the_same_events(settings, make_settings, datasets
         path.unlink()
     packed = make_settings("packed")
     ingest_dataset(packed, "amazon-reviews")
-    rows = [ask(home.lake_dir, "events", "* EXCLUDE (source_file, ingestion_id)", "ORDER BY event_id") for home in (settings, packed)]
+    rows = [
+        ask(home.lake_dir, "events", "* EXCLUDE (source_file, ingestion_id)", "ORDER BY event_id")
+        for home in (settings, packed)
+    ]
     assert rows[0] == rows[1]
 
 
