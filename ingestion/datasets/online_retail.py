@@ -176,8 +176,11 @@ def _refuse(invoice: str, code: str, pieces: int, customer: str, is_product: boo
         problems.append("InvoiceNo: an adjustment of bad debt")
     if not is_product:
         problems.append(f"StockCode: not a product (got {code!r})")
-    if pieces == 0 or (pieces < 0) != invoice.upper().startswith("C"):
-        problems.append("Quantity: pieces written off, or a sign that does not fit the kind of invoice")
+    is_cancellation = invoice.upper().startswith("C")
+    if pieces <= 0 and not is_cancellation:
+        problems.append("Quantity: pieces written off, not sold")
+    if pieces >= 0 and is_cancellation:
+        problems.append("Quantity: a cancellation of nothing")
     if problems:
         raise RowError("; ".join(problems))
 
