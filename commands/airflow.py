@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,10 +11,16 @@ from typing import Any, Self
 
 import httpx
 
+from freshet import lineage
 from freshet.settings import PROJECT_ROOT, Settings
 
 PASSWORDS_FILE = "simple_auth_manager_passwords.json.generated"
 USER = "admin"
+
+CHAIN = ("ingest_events", "build_marts", "refresh_features", "retrain_recommender")
+"""Each starts the next through an asset; `dags/assets.py` has their names."""
+
+DAGS = (*CHAIN, "clean_metadata")
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
@@ -33,6 +40,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(settings.airflow_port),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__WORKERS": "1",
+        **_patience_with_sqlite(),
         # A laptop that slept or was switched off comes back within a minute, not after five.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
@@ -40,11 +48,29 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "AIRFLOW__LOGGING__DAG_PROCESSOR_LOG_TARGET": "file",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(lineage.transport(settings)),
+        "AIRFLOW__OPENLINEAGE__NAMESPACE": lineage.NAMESPACE,
+        "AIRFLOW__OPENLINEAGE__EXECUTE_IN_THREAD": "True",
+        # `report_build` tells what each model read and wrote; that somebody watched it is no news.
+        "AIRFLOW__OPENLINEAGE__EMISSION_POLICY": json.dumps(
+            [
+                {"scope": {"operator": f"cosmos.operators.watcher.Dbt{kind}Operator"}, "controls": {"emit": False}}
+                for kind in ("ProducerWatcher", "RunWatcher")
+            ]
+        ),
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "AIRFLOW__COSMOS__CACHE_DIR": str(settings.airflow_dir / "cosmos"),
         # Tasks and the DAG processor import the project's packages (commands, dags, training …).
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
     }
+
+
+def _patience_with_sqlite() -> dict[str, str]:
+    """Longer waits for the database's lock; not for another database, which has its own words for it."""
+    if "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in os.environ:
+        return {}
+    names = ("SQL_ALCHEMY_CONNECT_ARGS", "SQL_ALCHEMY_CONNECT_ARGS_ASYNC")
+    return {f"AIRFLOW__DATABASE__{name}": "freshet.airflow_database.CONNECT_ARGS" for name in names}
 
 
 def airflow_command(*arguments: str) -> list[str]:
@@ -66,6 +92,9 @@ class TaskState:
     task_id: str
     state: str | None
     seconds: float | None
+    pool: str
+    started_at: str | None
+    ended_at: str | None
 
 
 @dataclass(frozen=True)
@@ -112,6 +141,11 @@ class AirflowApi:
         """Whether the DAG processor has stored this DAG yet."""
         return self._client.get(f"/api/v2/dags/{dag_id}").status_code == httpx.codes.OK
 
+    def parse_seconds(self) -> float:
+        """How long the DAG processor last took for all files."""
+        dags = self._get("/api/v2/dags", limit=100)["dags"]
+        return sum(dag["last_parse_duration"] or 0.0 for dag in dags)
+
     def import_errors(self) -> list[str]:
         """Why DAG files could not be read, one text for each."""
         errors = self._get("/api/v2/importErrors")["import_errors"]
@@ -128,9 +162,9 @@ class AirflowApi:
         """Let the scheduler act on this DAG."""
         self._client.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
 
-    def trigger(self, dag_id: str) -> str:
-        """Start a run now; returns its id."""
-        answer = self._client.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None})
+    def trigger(self, dag_id: str, **run: Any) -> str:
+        """Start a run now, or the run that the API's own fields describe; returns its id."""
+        answer = self._client.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, **run})
         answer.raise_for_status()
         run_id: str = answer.json()["dag_run_id"]
         return run_id
@@ -152,22 +186,46 @@ class AirflowApi:
         """The first run that was asked for at or after a moment, or None."""
         return next(iter(self._runs(dag_id, order_by="run_after", run_after_gte=moment.isoformat(), limit=1)), None)
 
+    def run(self, dag_id: str, run_id: str) -> RunState | None:
+        """The run of that name, or None."""
+        answer = self._client.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        answer.raise_for_status()
+        return _run_state(answer.json())
+
+    def runs(self, dag_id: str) -> list[RunState]:
+        """The newest runs, the one that was asked for last first."""
+        return self._runs(dag_id, order_by="-run_after", limit=100)
+
+    def asset_events(self, uri: str) -> list[dict[str, Any]]:
+        """What DAGs have said about an asset, newest first; ``extra`` holds the figures."""
+        (asset,) = self._get("/api/v2/assets", uri_pattern=uri)["assets"]
+        found = self._get("/api/v2/assets/events", asset_id=asset["id"], order_by="-timestamp", limit=100)
+        events: list[dict[str, Any]] = found["asset_events"]
+        return events
+
     def tasks(self, dag_id: str, run_id: str) -> list[TaskState]:
         """Every task of a run."""
         found = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
-        return [TaskState(task["task_id"], task["state"], task["duration"]) for task in found]
+        return [
+            TaskState(
+                task["task_id"], task["state"], task["duration"], task["pool"], task["start_date"], task["end_date"]
+            )
+            for task in found
+        ]
 
     def _runs(self, dag_id: str, **choice: str | int) -> list[RunState]:
-        found = self._get(f"/api/v2/dags/{dag_id}/dagRuns", **choice)["dag_runs"]
-        return [
-            RunState(run["dag_run_id"], run["state"], run["duration"], datetime.fromisoformat(run["queued_at"]))
-            for run in found
-        ]
+        return [_run_state(run) for run in self._get(f"/api/v2/dags/{dag_id}/dagRuns", **choice)["dag_runs"]]
 
     def _get(self, path: str, **params: Any) -> Any:
         answer = self._client.get(path, params=params)
         answer.raise_for_status()
         return answer.json()
+
+
+def _run_state(run: Mapping[str, Any]) -> RunState:
+    return RunState(run["dag_run_id"], run["state"], run["duration"], datetime.fromisoformat(run["queued_at"]))
 
 
 def task_log_folder(settings: Settings, dag_id: str, run_id: str) -> Path:

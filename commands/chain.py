@@ -4,16 +4,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
-from commands.airflow import AirflowApi, TaskState
-
-CHAIN = ("ingest_events", "build_marts", "refresh_features", "retrain_recommender")
-"""Each starts the next through an asset; `dags/assets.py` has their names."""
+from commands.airflow import CHAIN, AirflowApi, TaskState
 
 POLL_SECONDS = 1.0
 HANDOVER_SECONDS = 20.0
@@ -62,12 +60,15 @@ class ChainRun:
         self._check = check
         self._began = time.monotonic()
 
-    def run(self, first: str) -> list[DagProgress]:
-        """Trigger ``first``, follow the assets to the end, and return each DAG's progress. Raises ChainError."""
-        todo = CHAIN[CHAIN.index(first) :]
+    def run(self, first: str, last: str = CHAIN[-1], **run: Any) -> list[DagProgress]:
+        """Trigger ``first``, follow the assets to ``last``, and return each DAG's progress. Raises ChainError.
+
+        ``run`` describes the first run where it is not simply one of now, in the words of Airflow's API.
+        """
+        todo = CHAIN[CHAIN.index(first) : CHAIN.index(last) + 1]
         progress = [DagProgress(dag_id) for dag_id in todo]
         asked_at = datetime.now(UTC)
-        self._api.trigger(first)
+        progress[0].run_id = self._api.trigger(first, **run)
         if self._console.is_terminal:
             with Live(console=self._console, refresh_per_second=4) as live:
                 self._follow(progress, asked_at, lambda: live.update(self._table(progress)))
@@ -94,7 +95,8 @@ class ChainRun:
                 show()
 
     def _update(self, dag: DagProgress, asked_at: datetime) -> None:
-        run = self._api.first_run_since(dag.dag_id, asked_at)
+        is_known = bool(dag.run_id)
+        run = self._api.run(dag.dag_id, dag.run_id) if is_known else self._api.first_run_since(dag.dag_id, asked_at)
         if run is None:
             return
         dag.run_id, dag.state = run.run_id, run.state

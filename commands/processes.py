@@ -112,6 +112,15 @@ class Processes:
                     total += getattr(full, "pss", full.rss)
         return total
 
+    def n_open_files(self) -> int:
+        """Files, sockets and pipes that all processes and their descendants hold open."""
+        total = 0
+        for child in self._children:
+            for process in _tree(child.process.pid):
+                with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                    total += process.num_fds()
+        return total
+
     def stop(self) -> None:
         """Stop everything that was started here."""
         _stop_trees([psutil.Process(child.process.pid) for child in self._children if child.process.poll() is None])

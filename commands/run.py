@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from commands import services
-from commands.airflow import USER, AirflowApi, airflow_password
-from commands.chain import CHAIN, ChainError, ChainRun, where_to_start
+from commands.airflow import DAGS, USER, AirflowApi, airflow_password
+from commands.chain import ChainError, ChainRun, where_to_start
 from commands.processes import ProcessError, Processes, only_run_in
 from commands.reaction import click_and_look, print_reaction, typical_user
 from freshet.settings import PREFIX, Settings, load_settings
@@ -102,10 +102,7 @@ class Platform:
         self._mark("prepare the databases")
         services.start(self._settings, self._processes, environment)
         with self._console.status("starting Airflow, MLflow and the API"), AirflowApi(self._settings) as airflow:
-            services.wait_until("Airflow", airflow.is_ready, START_SECONDS, self._processes)
-            airflow.log_in()
-            services.wait_until("the DAGs", lambda: _are_read(airflow), START_SECONDS, self._processes)
-            airflow.ensure_pool("warehouse", 1, "DuckDB has one writer")
+            services.wait_for_airflow(airflow, self._processes, START_SECONDS)
         self._mark("start the services")
 
     def _run_chain(self) -> None:
@@ -113,7 +110,7 @@ class Platform:
             airflow.log_in()
             has_champion = _champion_version(self._settings) is not None
             first = where_to_start(airflow, self._started_at, has_champion)
-            for dag_id in CHAIN:
+            for dag_id in DAGS:
                 airflow.unpause(dag_id)
             if first is None:
                 self._console.print("the chain is done already: nothing to do again")
@@ -169,12 +166,6 @@ class Platform:
             ("dbt docs", f"{api}/lineage/", "from a raw event to the model"),
         ):
             self._console.print(f"  {name:<9} {url:<33} {note}", soft_wrap=True, markup=False)
-
-
-def _are_read(airflow: AirflowApi) -> bool:
-    if errors := airflow.import_errors():
-        raise ProcessError("a DAG cannot be read:\n" + "\n".join(errors))
-    return all(airflow.has_dag(dag_id) for dag_id in CHAIN)
 
 
 def _champion_version(settings: Settings) -> str | None:

@@ -1,5 +1,6 @@
 """The services of one machine: what each needs in its environment, how it starts, and when it is up."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+from pydantic import Secret
 
-from commands.airflow import airflow_command, airflow_environment
+from commands.airflow import DAGS, AirflowApi, airflow_command, airflow_environment
 from commands.processes import ProcessError, Processes, require_free_port
 from freshet.settings import PREFIX, Settings
 
@@ -40,11 +42,18 @@ QUIET = {
 def child_environment(settings: Settings) -> dict[str, str]:
     """What every child process gets: our settings spelled out, Airflow's, and silence towards the outside."""
     ours = {
-        PREFIX + name.upper(): str(value)
+        PREFIX + name.upper(): _spelled(value)
         for name, value in settings.model_dump().items()
         if value is not None and value != ""
     }
     return {**ours, **airflow_environment(settings), **QUIET}
+
+
+def _spelled(value: object) -> str:
+    """A setting as it would be written in the environment."""
+    if isinstance(value, Secret):
+        return str(value.get_secret_value())
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def mlflow_url(settings: Settings) -> str:
@@ -70,7 +79,7 @@ def require_free_ports(settings: Settings) -> None:
 
 def prepare(settings: Settings, environment: dict[str, str]) -> None:
     """Migrate Airflow's and MLflow's databases and write dbt's manifest, once; a newer version does it again."""
-    for folder in (settings.airflow_dir, settings.mlflow_dir, settings.home / "logs"):
+    for folder in (settings.airflow_dir, settings.mlflow_dir, settings.lineage_dir, settings.home / "logs"):
         folder.mkdir(parents=True, exist_ok=True)
     steps = {
         "airflow-migrate": airflow_command("db", "migrate"),
@@ -91,13 +100,32 @@ def prepare(settings: Settings, environment: dict[str, str]) -> None:
 
 
 def start(settings: Settings, processes: Processes, environment: dict[str, str]) -> None:
-    """Start Airflow's four processes, MLflow's UI and the API."""
+    """Start Airflow, MLflow's UI and the API."""
+    start_airflow(processes, environment)
+    processes.start("mlflow", _mlflow_command(settings), environment)
+    processes.start("api", [sys.executable, "-m", "commands.main", "serve"], environment)
+
+
+def start_airflow(processes: Processes, environment: dict[str, str]) -> None:
+    """Start Airflow's four processes."""
     processes.start("airflow-api-server", airflow_command("api-server"), environment)
     processes.start("airflow-scheduler", airflow_command("scheduler", "--skip-serve-logs"), environment)
     processes.start("airflow-dag-processor", airflow_command("dag-processor"), environment)
     processes.start("airflow-triggerer", airflow_command("triggerer", "--skip-serve-logs"), environment)
-    processes.start("mlflow", _mlflow_command(settings), environment)
-    processes.start("api", [sys.executable, "-m", "commands.main", "serve"], environment)
+
+
+def wait_for_airflow(airflow: AirflowApi, processes: Processes, seconds: float) -> None:
+    """Wait until Airflow is healthy and has read every DAG; logs in, and makes the writer's pool."""
+    wait_until("Airflow", airflow.is_ready, seconds, processes)
+    airflow.log_in()
+    wait_until("the DAGs", lambda: _are_read(airflow), seconds, processes)
+    airflow.ensure_pool("warehouse", 1, "DuckDB has one writer")
+
+
+def _are_read(airflow: AirflowApi) -> bool:
+    if errors := airflow.import_errors():
+        raise ProcessError("a DAG cannot be read:\n" + "\n".join(errors))
+    return all(airflow.has_dag(dag_id) for dag_id in DAGS)
 
 
 def _mlflow_command(settings: Settings) -> list[str]:

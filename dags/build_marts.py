@@ -2,16 +2,24 @@
 
 **Makes** the DuckDB marts and their Parquet exports in `features/`, which Feast, training and people read.
 **From** the lake.
-**Hands on** `marts`, once every model is built and every test has passed.
+**Hands on** `marts`, with the rows of each, once every model is built and every test has passed.
+
+**Interval:** none of its own. A run brings in every ingestion that the marts do not hold yet, whatever day it is about,
+so a backfill of `ingest_events` is all that a backfill needs.
 
 One dbt process builds everything (`dbt_producer_watcher`) and the model tasks watch it: DuckDB has one writer, and
-starting dbt costs more than most models. **When it fails:** the red task names the model or test; `freshet transform`
-shows the same failure by hand. Serving and training go on with the last good exports.
+starting dbt costs more than most models.
+
+**When it fails:** `report_build` names the models and tests that failed; `freshet transform` shows the same by hand.
+Serving and training go on with the last good exports, and no model is promoted until a build passes. Mend the data at
+its source or the model in `dbt/`, and clear the run.
 """
 
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import dag, task
+from airflow.sdk import TriggerRule, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
 from cosmos import (
     DbtTaskGroup,
     ExecutionConfig,
@@ -20,21 +28,28 @@ from cosmos import (
     ProfileConfig,
     ProjectConfig,
     RenderConfig,
+    TestBehavior,
 )
 
+from dags.alerts import ALERTING, deadline
 from dags.assets import EVENTS, MARTS, WAREHOUSE_POOL
 from freshet.dbt_project import DBT_DIR, dbt_environment, manifest_path
 from freshet.dbt_vars import dbt_vars
 from freshet.settings import load_settings
 
-HOME = load_settings().home
+if TYPE_CHECKING:
+    from freshet.lineage import Parent
+
+SETTINGS = load_settings()
+HOME = SETTINGS.home
 
 
 @dag(
     schedule=[EVENTS],
     catchup=False,
     max_active_runs=1,
-    default_args={"owner": "data", "retries": 2, "retry_delay": timedelta(seconds=10)},
+    default_args={"owner": "data", "retries": 2, "retry_delay": timedelta(seconds=10), **ALERTING},
+    deadline=deadline(SETTINGS.batch_deadline_minutes, __doc__),
     tags=["dbt"],
     doc_md=__doc__,
 )
@@ -53,18 +68,70 @@ def build_marts() -> None:
         ),
         # The one process that builds takes the writer's slot; the tasks that watch it write nothing.
         execution_config=ExecutionConfig(
-            execution_mode=ExecutionMode.WATCHER, setup_operator_args={"pool": WAREHOUSE_POOL}
+            execution_mode=ExecutionMode.WATCHER,
+            setup_operator_args={
+                "pool": WAREHOUSE_POOL,
+                "dbt_cmd_flags": ["--resource-type", "test"],
+                "retries": 1,
+                "pre_execute": _build_whole_or_not,
+            },
         ),
-        render_config=RenderConfig(load_method=LoadMode.DBT_MANIFEST, emit_datasets=False),
+        # Tests run where dbt builds, each before what depends on it; watching each of them would double the time.
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST, emit_datasets=False, test_behavior=TestBehavior.NONE
+        ),
+        # Who watches has nothing to retry, and a build that fails is one alert, by `report_build`.
+        default_args={"on_failure_callback": None, "retries": 0},
+        operator_args={"pre_execute": _build_whole_or_not},
     )
 
-    @task(outlets=[MARTS], pool=WAREHOUSE_POOL, doc_md="Draw the lineage anew; then the marts are ready for everybody.")
+    @task(
+        outlets=[MARTS],
+        trigger_rule=TriggerRule.ALL_DONE,
+        doc_md="What became of the build: kept for the promotion gate; when all is well the marts are announced.",
+    )
+    def report_build(*, outlet_events: Any) -> None:
+        from freshet.data_quality import record_quality
+        from freshet.dbt_project import exported_rows, run_results_path
+        from freshet.lineage import emit_build
+
+        context, settings = get_current_context(), load_settings()
+        home = settings.home
+        quality = record_quality(home, run_results_path(home), since=context["dag_run"].start_date)
+        emit_build(settings, _this_task(context["ti"]))
+        if not quality.is_good:
+            raise AirflowFailException(
+                f"{len(quality.problems)} models or tests failed: {quality.summary()}. The last good exports stay, and "
+                "no model is promoted meanwhile: mend the data at its source or the model in dbt/, and clear the run"
+            )
+        outlet_events[MARTS].extra = {"n_passed": quality.n_passed, "rows": exported_rows(home)}
+
+    @task(pool=WAREHOUSE_POOL, doc_md="Draw the lineage anew, for `/lineage/` of the API.")
     def write_docs() -> None:
         from freshet.dbt_project import write_docs
 
         write_docs(load_settings().home)
 
-    marts >> write_docs()
+    marts >> report_build() >> write_docs()
+
+
+def _build_whole_or_not(context: Any) -> None:
+    """Let a cleared or killed build be built again, whole, by the one task that may.
+
+    Left to itself, Cosmos skips a second try of the build and lets every model run alone instead: many writers, and
+    exports that no test has seen.
+    """
+    context["ti"].try_number = 1
+    context["task"].poke_retry_number = 1  # of the watching tasks: a build that failed is no reason to run a model
+
+
+def _this_task(task_instance: Any) -> "Parent":
+    """This task as OpenLineage knows it, so that models hang below it."""
+    from airflow.providers.openlineage.plugins.macros import lineage_job_name, lineage_run_id
+
+    from freshet.lineage import Parent
+
+    return Parent(lineage_run_id(task_instance), lineage_job_name(task_instance))
 
 
 build_marts()

@@ -2,14 +2,17 @@
 
 **Makes** an MLflow run with every figure and plot, and a new version of `freshet-recommender`.
 **From** the exported marts and Feast's service `recommender_v1`.
-**Hands on** `champion` when the alias moved; the API swaps the model within seconds.
+**Hands on** `champion`, with version and figures, when the alias moved; the API swaps the model within seconds.
 
-Starts when features are fresh, and goes on only with a reason: no champion yet, a champion older than a week, or a
-person who asked for it with *Trigger* and the form.
+Starts when features are fresh, and goes on only with a reason: no champion yet, events from after the last tick of
+`FRESHET_RETRAIN_SCHEDULE` that no version has learned from, or a person who asked for it with *Trigger* and the form.
+
+**Interval:** none of its own. A run learns from all that the marts hold; `freshet train --as-of` from what was known
+at a moment.
 
 **When it fails:** the champion serves on. Each step leaves its result in `models/training/`, so a cleared task
 continues where it stopped. `freshet train` does the same by hand. *Not promoted* is no failure: the reason stands on
-the version.
+the version. While the newest data fails its tests nothing is promoted; clear `promote` once `build_marts` is green.
 """
 
 from datetime import timedelta
@@ -18,14 +21,17 @@ from typing import Any
 from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from dags.alerts import ALERTING, deadline
 from dags.assets import CHAMPION, ONLINE_FEATURES
+from freshet.settings import load_settings
 
 
 @dag(
     schedule=[ONLINE_FEATURES],
     catchup=False,
     max_active_runs=1,
-    default_args={"owner": "models", "retries": 2, "retry_delay": timedelta(seconds=10)},
+    default_args={"owner": "models", "retries": 2, "retry_delay": timedelta(seconds=10), **ALERTING},
+    deadline=deadline(load_settings().training_deadline_minutes, __doc__),
     tags=["training"],
     doc_md=__doc__,
     params={
@@ -61,17 +67,22 @@ from dags.assets import CHAMPION, ONLINE_FEATURES
 def retrain_recommender() -> None:
     @task(doc_md="Go on only with a reason, which the log and the return value name.")
     def find_reason() -> str:
-        from freshet.settings import load_settings
         from training.registry import champion
-        from training.retraining import retraining_reason
+        from training.retraining import data_until, retraining_reason, trained_until
 
-        run = get_current_context()["dag_run"]
-        current = champion(load_settings().tracking_uri)
+        settings = load_settings()
         reason = retraining_reason(
-            current.created_at if current else None, run.run_after, requested=run.run_type == "manual"
+            requested=get_current_context()["dag_run"].run_type == "manual",
+            has_champion=champion(settings.tracking_uri) is not None,
+            trained_until=trained_until(settings.tracking_uri),
+            data_until=data_until(settings.features_dir),
+            schedule=settings.retrain_schedule,
         )
         if reason is None:
-            raise AirflowSkipException("the champion is younger than a week: no reason to retrain")
+            raise AirflowSkipException(
+                f"not due: no events have come after a tick of FRESHET_RETRAIN_SCHEDULE ({settings.retrain_schedule}) "
+                "that the newest version has not learned from; trigger this DAG by hand to retrain all the same"
+            )
         return reason
 
     @task(doc_md="Read every item's text with the backbone; only what changed is encoded anew.")
@@ -92,21 +103,27 @@ def retrain_recommender() -> None:
 
     @task(doc_md="A new version in the registry, alias `challenger`.")
     def register(training_run: str) -> int:
-        from freshet.settings import load_settings
         from training.registry import register_run
 
         return register_run(load_settings().tracking_uri, training_run)
 
     @task(outlets=[CHAMPION], doc_md="The gate: promote, or stay challenger with the reason written on the version.")
-    def promote(version: int) -> str:
-        from freshet.settings import load_settings
+    def promote(version: int, *, outlet_events: Any) -> str:
+        from freshet.data_quality import data_problem
         from training.promotion import promote
+        from training.registry import figures
 
+        settings = load_settings()
         if get_current_context()["params"]["promote"] == "never":
             raise AirflowSkipException(f"version {version} stays challenger, as asked")
-        verdict = promote(load_settings().tracking_uri, version)
+        verdict = promote(settings.tracking_uri, version, data_problem(settings.home))
         if not verdict.promoted:
             raise AirflowSkipException(f"version {version} stays challenger: {verdict.reason}")
+        outlet_events[CHAMPION].extra = {
+            "version": version,
+            "reason": verdict.reason,
+            **figures(settings.tracking_uri, version),
+        }
         return f"version {version} is champion: {verdict.reason}"
 
     training_run = fit_and_evaluate()

@@ -9,10 +9,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
+from freshet.data_quality import record_quality
 from freshet.dbt_vars import dbt_vars
 from freshet.settings import PROJECT_ROOT, load_settings
 
@@ -32,6 +35,11 @@ def target_path(home: Path) -> Path:
 def manifest_path(home: Path) -> Path:
     """The project as dbt understood it; Cosmos draws its tasks from it."""
     return target_path(home) / "manifest.json"
+
+
+def run_results_path(home: Path) -> Path:
+    """What became of every model and test of the newest dbt command."""
+    return target_path(home) / "run_results.json"
 
 
 def dbt_environment(home: Path) -> dict[str, str]:
@@ -61,10 +69,14 @@ def run_dbt(home: Path, arguments: Sequence[str]) -> None:
 
 
 def build_marts(home: Path, full_refresh: bool = False) -> None:
-    """Build and test every model, then export the marts; on a failure the old exports stay."""
+    """Build and test every model, then export the marts; on a failure the old exports stay, and the gate is told."""
     if not list((home / "lake" / "ingestions").glob("*.parquet")):
         raise DbtError(f"{home / 'lake'} is empty: run `freshet ingest` first")
-    run_dbt(home, ["build", *(["--full-refresh"] if full_refresh else [])])
+    began = datetime.now(UTC)
+    try:
+        run_dbt(home, ["build", *(["--full-refresh"] if full_refresh else [])])
+    finally:
+        record_quality(home, run_results_path(home), since=began)
 
 
 def marts_are_behind(home: Path) -> bool:
@@ -81,6 +93,12 @@ def marts_are_behind(home: Path) -> bool:
     paths = {"ledger": str(home / "lake" / "ingestions" / "*.parquet"), "counts": str(counts)}
     with duckdb.connect() as connection:
         return connection.execute(query, paths).fetchone() is not None
+
+
+def exported_rows(home: Path) -> dict[str, int]:
+    """The rows of every exported mart, from the files' footers."""
+    exports = sorted((home / "features").glob("*.parquet"))
+    return {path.stem: pq.ParquetFile(path).metadata.num_rows for path in exports}
 
 
 def write_docs(home: Path) -> Path:

@@ -22,6 +22,7 @@ from freshet.settings import load_settings
 
 def dbt_vars() -> dict[str, int | list[str] | dict[str, float]]:
     """What every dbt invocation on `dbt/` must be given as ``--vars``; the configured event weights are among them."""
+    weights = {**EVENT_WEIGHTS, **load_settings().event_weights}
     return {
         "session_gap_minutes": SESSION_GAP // timedelta(minutes=1),
         "max_recent_events": MAX_RECENT_EVENTS,
@@ -32,5 +33,6 @@ def dbt_vars() -> dict[str, int | list[str] | dict[str, float]]:
         "event_types": sorted(EventType),
         "interaction_types": sorted(INTERACTION_TYPES),
         "negative_types": sorted(NEGATIVE_TYPES),
-        "event_weights": dict(sorted({**EVENT_WEIGHTS, **load_settings().event_weights}.items())),
+        # Plain strings: Cosmos writes the variables as YAML, which would spell out what an enumeration is.
+        "event_weights": {str(kind): weight for kind, weight in sorted(weights.items())},
     }

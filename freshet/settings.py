@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, HttpUrl, Secret, ValidationError, field_validator, model_validator
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from freshet.contract import INTERACTION_TYPES, EventType
+from freshet.schedule import is_schedule
 
 PREFIX = "FRESHET_"
 MovieLensEdition = Literal["any", "latest-small", "20m", "25m", "32m"]
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+SECRETS = frozenset({"alert_webhook_url"})
+"""Settings whose value is never shown, not even when it is wrong."""
+
 MAX_EVENT_WEIGHT = 1_000
 
 
@@ -61,6 +65,9 @@ class Settings(BaseSettings):
     demo_events: int = Field(default=150_000, ge=1_000)
     """Approximate number of simulated events."""
 
+    demo_live_days: int = Field(default=0, ge=0)
+    """The newest days of the simulated history that are not loaded: `freshet simulate` lets them arrive one by one."""
+
     event_weights: Annotated[dict[EventType, float], NoDecode] = {}
     """Weights of event types that differ from the contract's, as JSON; rebuild all marts after a change."""
 
@@ -85,6 +92,30 @@ class Settings(BaseSettings):
     champion_poll_seconds: float = Field(default=2.0, gt=0, le=3600)
     """How often serving asks the registry whether the champion alias has moved."""
 
+    ingest_schedule: str = "0 * * * *"
+    """When `ingest_events` closes the live log, as cron in UTC: what arrived since the tick before goes to the lake."""
+
+    retrain_schedule: str = "0 3 * * 1"
+    """When a retraining comes due, as cron in UTC; it begins with the next fresh features that hold newer events."""
+
+    maintenance_schedule: str = "30 2 * * *"
+    """When `clean_metadata` forgets old runs, logs and lineage files, as cron in UTC."""
+
+    metadata_retention_days: int = Field(default=30, ge=1, le=3650)
+    """How long Airflow's finished runs, task logs and lineage files are kept."""
+
+    batch_deadline_minutes: float = Field(default=60, gt=0, le=10_080)
+    """How long a run of any DAG but `retrain_recommender` may take before an alert says it is late."""
+
+    training_deadline_minutes: float = Field(default=360, gt=0, le=10_080)
+    """How long a run of `retrain_recommender` may take before an alert says it is late."""
+
+    alert_webhook_url: Secret[HttpUrl] | None = None
+    """Where alerts are sent as JSON, beside the line in the log that each of them writes. A secret: never logged."""
+
+    openlineage_url: HttpUrl | None = None
+    """The OpenLineage server that lineage events go to; without one they go to `lineage/events.jsonl` in the home."""
+
     verify_sample_size: int = Field(default=10_000, ge=1)
     """How many rows of each feature view `refresh_features` compares with the marts, others after every day of data."""
 
@@ -95,6 +126,26 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().resolve()
+
+    @field_validator("alert_webhook_url", "openlineage_url", mode="before")
+    @classmethod
+    def _empty_is_none(cls, url: object) -> object:
+        return None if url == "" else url
+
+    @field_validator("ingest_schedule", "retrain_schedule", "maintenance_schedule")
+    @classmethod
+    def _is_cron(cls, expression: str) -> str:
+        if not is_schedule(expression):
+            raise ValueError("is no cron expression: write five fields, such as '0 * * * *', or @daily")
+        return expression
+
+    @model_validator(mode="after")
+    def _some_history(self) -> Self:
+        if self.demo_live_days >= self.demo_days:
+            raise ValueError(
+                f"demo_live_days {self.demo_live_days} leaves nothing of {self.demo_days} demo_days to be loaded first"
+            )
+        return self
 
     @field_validator("event_weights", mode="before")
     @classmethod
@@ -165,6 +216,11 @@ class Settings(BaseSettings):
         return self.home / "airflow"
 
     @property
+    def lineage_dir(self) -> Path:
+        """OpenLineage events of Airflow and dbt, as lines of JSON."""
+        return self.home / "lineage"
+
+    @property
     def models_dir(self) -> Path:
         """Local copies of served bundles, vector cache, checkpoints, downloads of backbones."""
         return self.home / "models"
@@ -182,10 +238,11 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
-        raise SettingsError(
-            f"{name}: {first['msg']} (got {first['input']!r})" if first["loc"] else first["msg"]
-        ) from None
+        if not first["loc"]:
+            raise SettingsError(first["msg"]) from None
+        field = str(first["loc"][0])
+        got = "" if field in SECRETS else f" (got {first['input']!r})"
+        raise SettingsError(f"{PREFIX}{field.upper()}: {first['msg']}{got}") from None
 
 
 def _refuse_unknown_names() -> None:

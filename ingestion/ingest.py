@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from tqdm import tqdm
 
 from freshet.contract import CONTRACT_VERSION, Event
+from freshet.schedule import next_tick
 from freshet.settings import Settings
 from ingestion.balance import reasons_of
 from ingestion.datasets import open_dataset
@@ -49,6 +50,12 @@ class LivePosition:
     def ingestion_id(self) -> str:
         """What the ingestion is called that reached so far."""
         return f"{LIVE}-{self.events:012d}-{self.rejects:012d}-{self.repeats:012d}"
+
+    @classmethod
+    def of(cls, ingestion_id: str) -> "LivePosition | None":
+        """How far a live ingestion reached; None for those of datasets."""
+        match = _LIVE_ID.fullmatch(ingestion_id)
+        return cls(*map(int, match.groups())) if match else None
 
 
 @dataclass(frozen=True)
@@ -139,8 +146,24 @@ def ingest_live_events(settings: Settings, until: datetime) -> IngestionReport:
 
 def live_position(lake: Lake) -> LivePosition:
     """How far into what the API received the lake reaches."""
-    found = [match for entry in lake.ledger() if (match := _LIVE_ID.fullmatch(entry.ingestion_id))]
-    return LivePosition(*(max((int(match.group(part)) for match in found), default=0) for part in (1, 2, 3)))
+    found = [reached for entry in lake.ledger() if (reached := LivePosition.of(entry.ingestion_id))]
+    return LivePosition(
+        events=max((reached.events for reached in found), default=0),
+        rejects=max((reached.rejects for reached in found), default=0),
+        repeats=max((reached.repeats for reached in found), default=0),
+    )
+
+
+def ingest_live_intervals(settings: Settings, until: datetime) -> list[IngestionReport]:
+    """Move what the API received before ``until``, cut at the ticks of ``ingest_schedule``; one report for each part.
+
+    So the lake does not depend on when runs took place, nor in which order: runs that were missed, or are filled in
+    later, leave the files that punctual ones would have left.
+    """
+    reports = []
+    while (arrived := _oldest_outside_the_lake(settings)) is not None and arrived < until:
+        reports.append(ingest_live_events(settings, min(next_tick(settings.ingest_schedule, arrived), until)))
+    return reports
 
 
 def dataset_context(settings: Settings) -> DatasetContext:
@@ -151,6 +174,7 @@ def dataset_context(settings: Settings) -> DatasetContext:
         lake_dir=settings.lake_dir,
         simulation=world_config(settings),
         movielens_edition=settings.movielens_edition,
+        simulation_live_days=settings.demo_live_days,
     )
 
 
@@ -221,6 +245,16 @@ def _closed_part(log: EventLog, after: int, until: datetime) -> Iterator[tuple[l
         if len(closed) < len(part):
             return
         after = closed[-1][0]
+
+
+def _oldest_outside_the_lake(settings: Settings) -> datetime | None:
+    """When the first event or refused event that no ingestion has moved yet was received."""
+    reached = live_position(Lake(settings.lake_dir))
+    with closing(SqliteEventLog(settings.log_path)) as log:
+        waiting = [event.received_at for _, event in log.read(reached.events, 1)]
+    with closing(SqliteRejects(settings.live_rejects_path)) as rejects:
+        waiting += [reject.received_at for reject in rejects.read(reached.rejects, 1)]
+    return min(waiting, default=None)
 
 
 def _report(entry: LedgerEntry, origin: str, licence: str, is_new: bool) -> IngestionReport:

@@ -68,6 +68,12 @@ class Lake:
         path = self._ledger_path(ingestion_id)
         return _read_entry(path) if path.exists() else None
 
+    def total(self, ingestion_ids: Sequence[str]) -> dict[str, int]:
+        """What became of all rows of some finished ingestions."""
+        counts = [part for entry in map(self.entry, ingestion_ids) if entry is not None for part in entry.counts]
+        names = ("n_landed", "n_accepted", "n_duplicate", "n_rejected")
+        return {name: sum(getattr(part, name) for part in counts) for name in names}
+
     def world(self) -> str | None:
         """Which world lives here; None while nothing but live events has arrived."""
         path = self.folder / "world.json"

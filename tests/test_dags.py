@@ -10,6 +10,7 @@ import pytest
 from freshet.settings import PROJECT_ROOT
 
 CHAIN = ["ingest_events", "build_marts", "refresh_features", "retrain_recommender"]
+DAGS = [*CHAIN, "clean_metadata"]
 
 # A process of its own: Airflow reads its configuration, and opens its database, when it is imported.
 PARSE = """
@@ -22,11 +23,18 @@ described = {
         "tags": sorted(dag.tags),
         "max_active_runs": dag.max_active_runs,
         "catchup": dag.catchup,
+        "cron": getattr(dag.timetable, "expression", None),
+        "period_minutes": getattr(getattr(dag.timetable, "interval", None), "total_seconds", lambda: 0)() / 60,
+        "deadline_minutes": [alert.interval.total_seconds() / 60 for alert in dag.deadline or []],
         "waits_for": [asset.name for asset in dag.timetable.asset_condition.objects]
         if getattr(dag.timetable, "asset_condition", None) else [],
         "announces": sorted({asset.name for task in dag.tasks for asset in task.outlets if hasattr(asset, "uri")}),
         "tasks": {
-            task.task_id: {"retries": task.retries, "pool": task.pool, "owner": task.owner} for task in dag.tasks
+            task.task_id: {
+                "retries": task.retries, "pool": task.pool, "owner": task.owner,
+                "is_alerting": any(call.__name__ == "report_failure" for call in task.on_failure_callback or []),
+            }
+            for task in dag.tasks
         },
         "params": {
             name: {**dag.params.get_param(name).schema, "description": dag.params.get_param(name).description}
@@ -45,6 +53,8 @@ def parsed(tmp_path_factory):
     environment = {
         **os.environ,
         "FRESHET_HOME": str(home),
+        "FRESHET_INGEST_SCHEDULE": "15 */2 * * *",
+        "FRESHET_MAINTENANCE_SCHEDULE": "@weekly",
         "AIRFLOW_HOME": str(home / "airflow"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
@@ -61,19 +71,34 @@ def parsed(tmp_path_factory):
     return json.loads(next(line for line in output.splitlines() if line.startswith("RESULT "))[len("RESULT ") :])
 
 
-def test_the_four_dags_are_found_and_read_without_an_error(parsed):
+def test_all_dags_are_found_and_read_without_an_error(parsed):
     assert parsed["errors"] == {}
-    assert sorted(parsed["dags"]) == sorted(CHAIN)
+    assert sorted(parsed["dags"]) == sorted(DAGS)
 
 
-@pytest.mark.parametrize("dag_id", CHAIN)
+@pytest.mark.parametrize("dag_id", DAGS)
 def test_every_dag_says_what_it_makes_from_what_and_what_to_do_when_it_fails(parsed, dag_id):
     doc = parsed["dags"][dag_id]["doc"]
-    assert all(word in doc for word in ("**Makes**", "**From**", "**Hands on**", "**When it fails:**"))
+    assert all(f"**{word}" in doc for word in ("Makes**", "From**", "Hands on**", "Interval:**", "When it fails:**"))
     assert parsed["dags"][dag_id]["tags"]
 
 
-@pytest.mark.parametrize("dag_id", CHAIN)
+@pytest.mark.parametrize("dag_id", DAGS)
+def test_every_dag_tells_when_it_fails_and_when_it_is_late(parsed, dag_id):
+    dag = parsed["dags"][dag_id]
+    silent = {name for name, task in dag["tasks"].items() if not task["is_alerting"]}
+    # A build that fails is one alert of `report_build`, not one for each model and test.
+    assert silent == {name for name in dag["tasks"] if name.startswith("dbt.")}
+    assert dag["deadline_minutes"] == [360.0 if dag_id == "retrain_recommender" else 60.0]
+
+
+def test_schedules_are_those_of_the_settings(parsed):
+    assert parsed["dags"]["ingest_events"]["cron"] == "15 */2 * * *"
+    assert parsed["dags"]["ingest_events"]["period_minutes"] == 120.0
+    assert parsed["dags"]["clean_metadata"]["cron"] in ("@weekly", "0 0 * * 0")
+
+
+@pytest.mark.parametrize("dag_id", DAGS)
 def test_every_dag_runs_alone_retries_and_never_catches_up(parsed, dag_id):
     dag = parsed["dags"][dag_id]
     assert dag["max_active_runs"] == 1

@@ -16,7 +16,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ class Evidence:
     """Against the champion, by slice."""
     bundle_problem: str | None = None
     answer_ms: float = 0.0
+    data_problem: str | None = None
+    """What the newest data failed its tests with: nobody knows yet what such data, or its absence, has done."""
     note: str = ""
     """How challenger and champion were compared."""
 
@@ -79,7 +81,12 @@ class Verdict:
 
 def is_better(evidence: Evidence) -> Verdict:
     """The rule. A first champion has only the trivial baselines to beat; the reasons name what failed, or what held."""
-    failures = [*_bundle_failures(evidence), *_trivial_failures(evidence), *_champion_failures(evidence)]
+    failures = [
+        *_data_failures(evidence),
+        *_bundle_failures(evidence),
+        *_trivial_failures(evidence),
+        *_champion_failures(evidence),
+    ]
     if failures:
         return Verdict(False, tuple(failures))
     held = [f"{name}: {found}" for name, found in evidence.against_trivial.items()]
@@ -89,6 +96,12 @@ def is_better(evidence: Evidence) -> Verdict:
     else:
         held.insert(0, "the first champion")
     return Verdict(True, tuple(held))
+
+
+def _data_failures(evidence: Evidence) -> list[str]:
+    if evidence.data_problem:
+        return [f"the newest data failed its tests ({evidence.data_problem}): mend it, build the marts, and ask again"]
+    return []
 
 
 def _bundle_failures(evidence: Evidence) -> list[str]:
@@ -121,16 +134,16 @@ def _falling(evidence: Evidence) -> dict[str, Lift]:
     return {name: found for name, found in evidence.slices.items() if found.mean < -MAX_SLICE_LOSS}
 
 
-def promote(tracking_uri: str, version: int) -> Verdict:
+def promote(tracking_uri: str, version: int, data_problem: str | None = None) -> Verdict:
     """Decide about a registered version, move the aliases if it won, and write verdict and reasons on it.
 
-    Asking again about the champion changes nothing.
+    ``data_problem`` says what the newest data failed its tests with. Asking again about the champion changes nothing.
     """
     work_in(tracking_uri)
     challenger, champion = registry.get_version(tracking_uri, version), registry.champion(tracking_uri)
     if champion is not None and champion.version == version:
         return Verdict(True, ("is the champion already",))
-    verdict = is_better(gather_evidence(challenger, champion))
+    verdict = is_better(replace(gather_evidence(challenger, champion), data_problem=data_problem))
     if verdict.promoted:
         registry.make_champion(tracking_uri, version, verdict.reason)
     else:

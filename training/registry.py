@@ -109,6 +109,12 @@ def versions(tracking_uri: str) -> list[ModelVersion]:
     return sorted(named, key=lambda version: -version.version)
 
 
+def figures(tracking_uri: str, version: int) -> dict[str, float]:
+    """The quality of a version and of the baselines beside it, by the metric's name."""
+    tags = get_version(tracking_uri, version).tags
+    return {name: float(value) for name, value in tags.items() if name.startswith("test/")}
+
+
 def download(version: ModelVersion, models_dir: Path) -> Path:
     """A verified local copy of a version's bundle; it appears whole or not at all, and is fetched once."""
     folder = models_dir / "bundles" / f"{MODEL_NAME}-{version.version}-{version.run_id[:8]}"

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from freshet.data_quality import data_problem
 from freshet.settings import Settings
 from training import registry, report
 from training.activity import interactions_as_of
@@ -64,7 +65,7 @@ def train(settings: Settings, config: TrainConfig, *, promote_if_better: bool = 
     encode_items(settings, config)
     run_id = fit_and_evaluate(settings, config)
     version = registry.register_run(settings.tracking_uri, run_id)
-    verdict = promote(settings.tracking_uri, version) if promote_if_better else None
+    verdict = promote(settings.tracking_uri, version, data_problem(settings.home)) if promote_if_better else None
     folder = _work_folder(settings, config, read_marts(settings.features_dir, config.as_of))
     seconds = json.loads((folder / "seconds.json").read_text())
     return RunResult(run_id, version, verdict, (folder / "evaluation" / "table.md").read_text(), seconds)

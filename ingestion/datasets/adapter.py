@@ -32,6 +32,8 @@ class DatasetContext:
     lake_dir: Path
     simulation: WorldConfig
     movielens_edition: str
+    simulation_live_days: int
+    """The newest days of the simulated world, which arrive live instead."""
 
 
 class DatasetAdapter(Protocol):

@@ -4,7 +4,8 @@ Delivery is as imperfect as in life: some events arrive hours late, and some are
 """
 
 from collections.abc import Iterator
-from itertools import chain
+from datetime import datetime, timedelta
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -44,21 +45,23 @@ class Demo:
     def __init__(self, context: DatasetContext) -> None:
         """Nothing is simulated before ``read``."""
         self._config, self._truth_dir = context.simulation, context.truth_dir
+        self._n_days = self._config.n_days - context.simulation_live_days
         self.world = str(self._config)
         self.origin = f"simulated {self.world}"
 
     def fingerprint(self) -> str:
         """The config is all there is to a simulated world."""
-        return hash_of(iter([f"{ADAPTER_VERSION} {self._config!r}".encode()]))
+        days = "" if self._n_days == self._config.n_days else f" the first {self._n_days} days"
+        return hash_of(iter([f"{ADAPTER_VERSION} {self._config!r}{days}".encode()]))
 
     def read(self) -> Iterator[RawBatch]:
         """The catalogue, the people, then day after day; exports the truth first."""
-        for part in demo_batches(self._config, self._truth_dir):
+        for part in demo_batches(self._config, self._truth_dir, self._n_days):
             yield from part
 
 
-def demo_batches(config: WorldConfig, truth_dir: Path) -> Iterator[Iterator[RawBatch]]:
-    """A world's batches, part by part: the catalogue and the people, then each day; exports the truth first.
+def demo_batches(config: WorldConfig, truth_dir: Path, n_days: int | None = None) -> Iterator[Iterator[RawBatch]]:
+    """A world's batches, part by part: the catalogue and the people, then its first days; exports the truth first.
 
     A part is read to its end before the next one is asked for.
     """
@@ -67,8 +70,9 @@ def demo_batches(config: WorldConfig, truth_dir: Path) -> Iterator[Iterator[RawB
     export_truth(world, truth_dir)
     items = in_batches(RecordType.ITEM, "catalogue", _numbered(catalogue.items()))
     yield chain(items, in_batches(RecordType.USER, "people", _numbered(wording.users())))
-    for day, happened in enumerate(Simulator(world).days()):
-        delivered = _delivered(world, day, happened)
+    n_days = config.n_days if n_days is None else n_days
+    for day, happened in enumerate(islice(Simulator(world).days(), n_days)):
+        delivered = _delivered(world, day, happened, n_days)
         yield in_batches(RecordType.EVENT, f"day-{day:04d}", _numbered(wording.events(day, *delivered)))
 
 
@@ -84,11 +88,29 @@ def export_truth(world: World, folder: Path) -> None:
         write_table(pa.table({f"{name[:-1]}_id": ids, "factors": column}), folder / f"{name}.parquet")
 
 
-def _delivered(world: World, day: int, happened: Rows) -> tuple[Rows, np.ndarray, list[str]]:
-    """The day's events as they were sent: with the time of arrival, an id, and some of them twice."""
+def live_days(config: WorldConfig, n_live_days: int) -> Iterator[list[dict[str, object]]]:
+    """What arrives on each of a world's newest days, in the order of arrival; all before that is the dataset's."""
+    world, first = build_world(config), config.n_days - n_live_days
+    wording, late = Wording(world), list[dict[str, object]]()
+    for day, happened in enumerate(Simulator(world).days()):
+        if day >= first:
+            sent = [*late, *wording.events(day, *_delivered(world, day, happened, config.n_days))]
+            midnight = config.start + timedelta(days=day + 1)
+            late = [event for event in sent if _received_at(event) >= midnight]
+            yield sorted((event for event in sent if _received_at(event) < midnight), key=_received_at)
+
+
+def _received_at(event: dict[str, object]) -> datetime:
+    received_at = event["received_at"]
+    assert isinstance(received_at, datetime)
+    return received_at
+
+
+def _delivered(world: World, day: int, happened: Rows, n_days: int) -> tuple[Rows, np.ndarray, list[str]]:
+    """The day's events as they were sent: with the time of arrival within ``n_days``, an id, and some of them twice."""
     rng, n = np.random.default_rng([world.config.seed, 6, day]), len(happened)
     delay = np.where(rng.random(n) < SHARE_LATE, rng.exponential(MEAN_DELAY_US, n), 0).astype(np.int64)
-    end = world.config.n_days * DAY_US - 1
+    end = n_days * DAY_US - 1
     received_us = np.maximum(happened.at_us, np.minimum(happened.at_us + delay, end))
     letters = rng.bytes(16 * n).hex()
     ids = [letters[32 * number : 32 * number + 32] for number in range(n)]

@@ -39,6 +39,9 @@ def test_environment_and_env_file_are_read(monkeypatch, tmp_path):
         ("FRESHET_DEMO_USERS", "9"),
         ("FRESHET_API_PORT", "65536"),
         ("FRESHET_CHAMPION_POLL_SECONDS", "0"),
+        ("FRESHET_INGEST_SCHEDULE", "hourly"),
+        ("FRESHET_RETRAIN_SCHEDULE", "61 * * * *"),
+        ("FRESHET_MAINTENANCE_SCHEDULE", "* * * * * *"),
         ("FRESHET_EVENT_WEIGHTS", "like"),
         ("FRESHET_EVENT_WEIGHTS", "[1]"),
     ],
@@ -47,6 +50,25 @@ def test_an_invalid_value_names_its_setting(name, value, monkeypatch):
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=rf"^{name}: .*{re.escape(value)}"):
         load_settings()
+
+
+def test_a_wrong_secret_is_refused_without_being_shown(monkeypatch):
+    monkeypatch.setenv("FRESHET_ALERT_WEBHOOK_URL", "hooks.example.com/s3cret")
+    with pytest.raises(SettingsError, match=r"^FRESHET_ALERT_WEBHOOK_URL: .*valid URL") as refused:
+        load_settings()
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_secret_is_not_shown_by_the_settings_either(monkeypatch):
+    monkeypatch.setenv("FRESHET_ALERT_WEBHOOK_URL", "https://hooks.example.com/s3cret")
+    assert "s3cret" not in repr(load_settings()) + str(load_settings().model_dump())
+    assert str(load_settings().alert_webhook_url.get_secret_value()) == "https://hooks.example.com/s3cret"
+
+
+@pytest.mark.parametrize("name", ["FRESHET_ALERT_WEBHOOK_URL", "FRESHET_OPENLINEAGE_URL"])
+def test_an_empty_address_is_none(name, monkeypatch):
+    monkeypatch.setenv(name, "")
+    assert getattr(load_settings(), name.removeprefix(PREFIX).lower()) is None
 
 
 @pytest.mark.parametrize(
@@ -105,4 +127,4 @@ def test_the_example_shows_real_defaults():
     lines = (PROJECT_ROOT / ".env.example").read_text().splitlines()
     for name, value in (line.lstrip("# ").split("=", 1) for line in lines if "FRESHET_" in line and "=" in line):
         default = Settings.model_fields[name.removeprefix(PREFIX).lower()].default
-        assert value == str(default), name
+        assert value == ("" if default is None else str(default)), name

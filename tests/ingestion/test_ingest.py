@@ -13,7 +13,7 @@ from freshet.contract import Event
 from ingestion.balance import accounts
 from ingestion.datasets.adapter import DatasetError
 from ingestion.event_log import SqliteEventLog
-from ingestion.ingest import LivePosition, ingest_dataset, ingest_live_events, live_position
+from ingestion.ingest import LivePosition, ingest_dataset, ingest_live_events, ingest_live_intervals, live_position
 from ingestion.lake import Lake, WorldError
 from ingestion.live_rejects import Reject, SqliteRejects
 
@@ -117,6 +117,29 @@ def test_the_lake_can_be_rebuilt_from_the_log(settings, files_in):
     settings.lake_dir.rename(settings.home / "old_lake")
     ingest_live_events(settings, until=NOON + timedelta(hours=2))
     assert files_in(settings.lake_dir) == before
+
+
+@pytest.mark.parametrize("order", [(60, 120, 180), (180, 60, 120), (120, 180, 60), (180,), (60, 180, 180)])
+def test_in_whatever_order_intervals_are_filled_in_the_files_are_the_same(order, make_settings, files_in):
+    """Hours of noon: two events in the first, none in the second, one in the third, and one that is not closed."""
+    punctual, other = make_settings("punctual"), make_settings("other")
+    for settings, minutes in ((punctual, (60, 120, 180)), (other, order)):
+        append(settings, 0, 59, 120, 181)
+        for minute in minutes:
+            ingest_live_intervals(settings, until=NOON + timedelta(minutes=minute))
+    files = files_in(punctual.lake_dir)
+    assert [name for name in files if name.startswith("ingestions/live")] == [
+        "ingestions/live-000000000002-000000000000-000000000000.parquet",
+        "ingestions/live-000000000003-000000000000-000000000000.parquet",
+    ]
+    assert files_in(other.lake_dir) == files
+
+
+def test_a_schedule_of_days_makes_one_ingestion_a_day(make_settings):
+    settings = make_settings(ingest_schedule="@daily")
+    append(settings, 0, 60, 24 * 60)
+    reports = ingest_live_intervals(settings, until=NOON + timedelta(days=7))
+    assert [report.n_new for report in reports] == [2, 1]
 
 
 def test_another_world_is_refused_with_the_next_step(settings, make_settings):

@@ -89,6 +89,15 @@ def test_a_bundle_that_does_not_answer_is_never_promoted():
     assert is_better(replace(GOOD, answer_ms=500.0)).reason == "an answer takes 500 ms, more than 100"
 
 
+def test_data_that_failed_its_tests_stops_even_a_better_model():
+    verdict = is_better(replace(GOOD, data_problem="unique_dim_items_item_id: got 3 results"))
+    assert not verdict.promoted
+    assert verdict.reasons == (
+        "the newest data failed its tests (unique_dim_items_item_id: got 3 results): "
+        "mend it, build the marts, and ask again",
+    )
+
+
 def test_every_failure_is_told():
     bad = replace(GOOD, bundle_problem="gone", against_trivial={}, against_champion=measured(-0.5, -0.6, -0.4))
     assert len(is_better(bad).reasons) == 3
@@ -142,6 +151,15 @@ def test_champions_change_only_for_better_ones(tracking_uri, trained):
     assert registry.champion(tracking_uri).version == better
     assert registry.by_alias(tracking_uri, "previous").version == first
     assert promote(tracking_uri, better).reason == "is the champion already"
+
+    stopped, _ = trained(per_user(0.06))
+    registry.make_champion(tracking_uri, better, "put back by hand")
+    verdict = promote(tracking_uri, stopped, data_problem="accepted_values_type: got 1 result")
+    assert not verdict.promoted
+    assert registry.champion(tracking_uri).version == better
+    assert "accepted_values_type: got 1 result" in registry.get_version(tracking_uri, stopped).tags["verdict_reason"]
+    registry.make_champion(tracking_uri, stopped, "as it would have been")
+    better = stopped
 
     grown = per_user(0.05)
     since = grown.append_column("slice", pa.array([SINCE_CHAMPION] * len(grown)))

@@ -1,0 +1,251 @@
+"""Airflow itself on a small world: intervals, backfills, one writer at a time, alerts, and data that fails its tests.
+
+The tests are one story, told in the order in which they stand here.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import duckdb
+import pytest
+
+from commands import services
+from commands.airflow import CHAIN, AirflowApi, airflow_command
+from commands.processes import Processes
+from freshet.contract import Event
+from freshet.data_quality import data_problem
+from freshet.settings import Settings
+from ingestion.event_log import SqliteEventLog
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 600
+"""How long to wait before something hangs; nothing is said about speed."""
+SMALL_WORLD = Path(__file__).parent / "small_world"
+FIRST_DAY = datetime(2026, 3, 1, tzinfo=UTC)
+EVENTS, MARTS = "freshet://lake/events", "freshet://warehouse/marts"
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """Keeps the alerts that are posted."""
+
+    def do_POST(self):
+        self.server.alerts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def webhook():
+    server = HTTPServer(("127.0.0.1", 0), Webhook)
+    server.alerts = []
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory, free_ports, webhook):
+    """Airflow on the small world, with a live log of two events on each of three past days; every DAG but training."""
+    home = tmp_path_factory.mktemp("orchestration")
+    api, mlflow, airflow_port = free_ports(3)
+    settings = Settings(
+        home=home,
+        dataset=str(SMALL_WORLD),
+        api_port=api,
+        mlflow_port=mlflow,
+        airflow_port=airflow_port,
+        ingest_schedule="0 0 * * *",
+        alert_webhook_url=f"http://127.0.0.1:{webhook.server_port}/hook",
+        batch_deadline_minutes=0.01,
+    )
+    log_two_events_a_day(settings)
+    environment = services.child_environment(settings)
+    processes = Processes(home)
+    services.prepare(settings, environment)
+    try:
+        services.start_airflow(processes, environment)
+        with AirflowApi(settings) as airflow:
+            services.wait_for_airflow(airflow, processes, SECONDS)
+            for dag_id in CHAIN[:3]:
+                airflow.unpause(dag_id)
+            yield SimpleNamespace(settings=settings, airflow=airflow, environment=environment, processes=processes)
+    finally:
+        processes.stop()
+
+
+def log_two_events_a_day(settings):
+    log = SqliteEventLog(settings.log_path)
+    for day in range(3):
+        for hour in (6, 18):
+            moment = FIRST_DAY + timedelta(days=day, hours=hour)
+            log.append(
+                [
+                    Event(
+                        event_id=f"live-{day}-{hour}",
+                        event_type="view",
+                        user_id="ann",
+                        item_id="i1",
+                        occurred_at=moment,
+                        received_at=moment,
+                    )
+                ]
+            )
+    log.close()
+
+
+def wait(platform, what, is_so):
+    end = time.monotonic() + SECONDS
+    while not is_so():
+        platform.processes.check()
+        assert time.monotonic() < end, f"waited too long for {what}"
+        time.sleep(0.5)
+
+
+def settled(platform, *dag_ids):
+    """Waits until nothing of these DAGs runs or waits, twice in a row: one DAG may be about to start another."""
+    quiet = 0
+    while quiet < 4:
+        busy = [
+            run for dag_id in dag_ids for run in platform.airflow.runs(dag_id) if run.state in ("queued", "running")
+        ]
+        quiet = 0 if busy else quiet + 1
+        platform.processes.check()
+        time.sleep(1)
+    return {dag_id: platform.airflow.runs(dag_id) for dag_id in dag_ids}
+
+
+def backfill(platform, *options):
+    days = ("--from-date", "2026-03-02", "--to-date", "2026-03-04")
+    command = airflow_command("backfill", "create", "--dag-id", "ingest_events", *days, *options)
+    done = subprocess.run(
+        command, env=os.environ | platform.environment, capture_output=True, text=True, timeout=SECONDS
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.parquet"))}
+
+
+def test_a_backfill_moves_each_day_of_the_log_in_its_own_interval(platform):
+    backfill(platform)
+    runs = settled(platform, *CHAIN[:3])
+    assert {run.state for run in runs["ingest_events"]} == {"success"}
+    ledger = sorted(path.stem for path in (platform.settings.lake_dir / "ingestions").glob("live-*.parquet"))
+    assert ledger == [
+        "live-000000000001-000000000002",
+        "live-000000000003-000000000004",
+        "live-000000000005-000000000006",
+    ]
+
+
+def test_events_are_announced_with_counts_and_interval_and_marts_with_their_rows(platform):
+    said = {event["extra"]["interval_end"]: event["extra"] for event in platform.airflow.asset_events(EVENTS)}
+    assert said["2026-03-03T00:00:00+00:00"]["interval_start"] == "2026-03-02T00:00:00+00:00"
+    # Three runs at once: whichever came first moved what the others would have moved, and nothing was moved twice.
+    ledger = duckdb.sql(
+        "select sum(n_landed), sum(n_accepted), sum(n_duplicate), sum(n_rejected)"
+        f" from '{platform.settings.lake_dir}/ingestions/*.parquet'"
+    ).fetchall()
+    counts = ("n_landed", "n_accepted", "n_duplicate", "n_rejected")
+    assert tuple(sum(extra[name] for extra in said.values()) for name in counts) == ledger[0]
+    assert sum(extra["n_ingestions"] for extra in said.values()) == 4
+    newest = platform.airflow.asset_events(MARTS)[0]["extra"]
+    n_rows = duckdb.sql(f"select count(*) from '{platform.settings.features_dir}/fct_interactions.parquet'").fetchall()
+    assert newest["rows"]["fct_interactions"] == n_rows[0][0]
+    features = platform.airflow.asset_events("freshet://feast/online_features")[0]["extra"]
+    assert features["materialized"] > 0
+    assert features["verified"]["user_recent_events"]["checked"] > 0
+
+
+def test_a_repeated_backfill_changes_no_byte(platform):
+    lake, marts = contents(platform.settings.lake_dir), contents(platform.settings.features_dir)
+    backfill(platform, "--reprocess-behavior", "completed")
+    runs = settled(platform, *CHAIN[:3])
+    assert {run.state for run in runs["ingest_events"]} == {"success"}
+    assert contents(platform.settings.lake_dir) == lake
+    assert contents(platform.settings.features_dir) == marts
+
+
+def test_dags_that_are_triggered_at_once_take_turns_at_the_warehouse(platform):
+    for _ in range(2):
+        for dag_id in CHAIN[:3]:
+            platform.airflow.trigger(dag_id)
+    runs = settled(platform, *CHAIN[:3])
+    assert {run.state for of_dag in runs.values() for run in of_dag} == {"success"}
+    tasks = [
+        task
+        for dag_id in CHAIN[:3]
+        for run in runs[dag_id]
+        for task in platform.airflow.tasks(dag_id, run.run_id)
+        if task.pool == "warehouse" and task.started_at
+    ]
+    assert len(tasks) >= 6
+    times = sorted((task.started_at, task.ended_at) for task in tasks)
+    assert all(ended <= started for (_, ended), (started, _) in pairwise(times))
+
+
+def test_a_late_run_is_told_once_its_deadline_has_passed(platform, webhook):
+    wait(platform, "an alert of a late run", lambda: any(alert["kind"] == "run_late" for alert in webhook.alerts))
+    alert = next(alert for alert in webhook.alerts if alert["kind"] == "run_late")
+    assert alert["dag_id"] in CHAIN[:3]
+    assert alert["error"] == "not finished 0.01 minutes after it was queued"
+
+
+def test_airflow_and_dbt_both_tell_the_lineage(platform):
+    lines = (platform.settings.lineage_dir / "events.jsonl").read_text().splitlines()
+    names = {json.loads(line)["job"]["name"] for line in lines}
+    assert {"ingest_events.close_live_log", "build_marts", "refresh_features"} <= names
+    assert any(name.endswith("fct_interactions.build.run") for name in names)
+
+
+def test_data_that_fails_its_tests_is_one_alert_and_changes_nothing_for_readers(platform, webhook):
+    settings, marts = platform.settings, contents(platform.settings.features_dir)
+    n_announced = len(platform.airflow.asset_events(MARTS))
+    accept_events_twice(settings.lake_dir)
+    run_id = platform.airflow.trigger("build_marts")
+    settled(platform, *CHAIN[:3])
+    assert platform.airflow.run("build_marts", run_id).state == "failed"
+    assert contents(settings.features_dir) == marts
+    assert len(platform.airflow.asset_events(MARTS)) == n_announced
+    assert data_problem(settings.home).startswith("unique_stg_lake__events_event_id: Got 2 results")
+    (alert,) = [alert for alert in webhook.alerts if alert["kind"] == "task_failed"]
+    assert (alert["dag_id"], alert["task_id"], alert["run_id"]) == ("build_marts", "report_build", run_id)
+    assert "unique_stg_lake__events_event_id" in alert["error"]
+    assert alert["what_to_do"].startswith("`report_build` names the models and tests that failed")
+
+
+def accept_events_twice(lake):
+    """What only a bug could do: an ingestion that brings the events of another one again."""
+    ledger = lake / "ingestions" / "live-000000000001-000000000002.parquet"
+    for part in (lake / "events").glob(f"*/{ledger.stem}-*.parquet"):
+        shutil.copy(part, part.with_name("broken-0000.parquet"))
+    duckdb.sql(
+        "copy (select * replace ('broken' as ingestion_id)"
+        f" from '{ledger}' where record_type = 'event') to '{ledger.with_stem('broken')}'"
+    )
+
+
+def test_the_metadata_of_past_days_is_forgotten_on_request(platform):
+    platform.airflow.unpause("clean_metadata")
+    platform.airflow.trigger("clean_metadata", conf={"before": datetime.now(UTC).isoformat()})
+    runs = settled(platform, "clean_metadata")
+    assert [run.state for run in runs["clean_metadata"]] == ["success"]
+    left = {dag_id: platform.airflow.runs(dag_id) for dag_id in CHAIN[:3]}
+    assert all(len(runs) <= 1 for runs in left.values())
