@@ -14,7 +14,9 @@ from commands.data_page import data_page
 from commands.tables import numbers_table, reasons_table
 from freshet.settings import load_settings
 from ingestion.balance import Account, accounts, rejected_rows
-from ingestion.lake import Lake
+from ingestion.lake import Lake, RecordCounts
+
+COUNTS = ("landed", "accepted", "duplicates", "rejected")
 
 data_app = typer.Typer(
     no_args_is_help=True,
@@ -78,23 +80,35 @@ def _lake() -> Lake:
 
 
 def _plain(account: Account, is_by_interval: bool) -> dict[str, object]:
-    counts = asdict(account)
-    ingestion_id, interval_end = counts.pop("ingestion_id"), counts.pop("interval_end")
+    totals = (account.landed, account.accepted, account.duplicates, account.rejected)
+    parts: dict[str, object] = {"source": account.source} | dict(zip(COUNTS, totals, strict=True))
+    parts["reasons"] = dict(account.reasons)
+    parts["records"] = {
+        str(part.record_type): dict(zip(COUNTS, _numbers(part), strict=True)) for part in account.records
+    }
     if not is_by_interval:
-        return counts
-    return counts | {"ingestion_id": ingestion_id, "interval_end": interval_end and interval_end.isoformat()}
+        return parts
+    return parts | {
+        "ingestion_id": account.ingestion_id,
+        "interval_end": account.interval_end and account.interval_end.isoformat(),
+    }
 
 
 def _show(console: Console, found: list[Account], is_by_interval: bool) -> None:
     words = ("source", "ingestion", "until") if is_by_interval else ("source",)
-    table = numbers_table(words, ("landed", "accepted", "duplicates", "rejected"))
+    table = numbers_table((*words, "record"), COUNTS)
     for account in found:
         until = account.interval_end.strftime("%Y-%m-%d %H:%M") if account.interval_end else ""
         named = (account.source, account.ingestion_id or "", until) if is_by_interval else (account.source,)
-        numbers = (account.landed, account.accepted, account.duplicates, account.rejected)
-        table.add_row(*named, *(f"{number:,}" for number in numbers))
+        for part in account.records:
+            if part.n_landed:
+                table.add_row(*named, str(part.record_type), *(f"{number:,}" for number in _numbers(part)))
     console.print(table)
     for account in found:
         if account.reasons:
             console.print(f"\nwhy rows of {account.ingestion_id or account.source} were rejected", highlight=False)
             console.print(reasons_table(account.reasons))
+
+
+def _numbers(part: RecordCounts) -> tuple[int, int, int, int]:
+    return part.n_landed, part.n_accepted, part.n_duplicate, part.n_rejected

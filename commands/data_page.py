@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ingestion.balance import Account
+from ingestion.lake import RecordCounts
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2733 }
@@ -19,7 +20,8 @@ th { font-weight: 600; background: #f2f5f8 }
 
 def data_page(accounts: Sequence[Account]) -> str:
     """What landed and what became of it, with the reasons of what was rejected."""
-    rows = "".join(map(_row, accounts)) or '<tr><td colspan="7">nothing has landed yet</td></tr>'
+    parts = [_row(account, part) for account in accounts for part in account.records if part.n_landed]
+    rows = "".join(parts) or '<tr><td colspan="8">nothing has landed yet</td></tr>'
     reasons = "".join(_reasons(account) for account in accounts if account.reasons)
     return (
         "<!doctype html>\n"
@@ -29,25 +31,24 @@ def data_page(accounts: Sequence[Account]) -> str:
         "used is kept with its reason, and counts again once it is mended.</p>\n"
         '<p class="key"><span class="accepted"></span>accepted<span class="duplicates"></span>duplicates'
         '<span class="rejected"></span>rejected</p>\n'
-        "<table><thead><tr><th>source</th><th>until</th>"
+        "<table><thead><tr><th>source</th><th>record</th><th>until</th>"
         + "".join(f'<th class="number">{name}</th>' for name in ("landed", "accepted", "duplicates", "rejected"))
         + f"<th>share</th></tr></thead><tbody>{rows}</tbody></table>\n{reasons}</body></html>\n"
     )
 
 
-def _row(account: Account) -> str:
-    numbers = (account.landed, account.accepted, account.duplicates, account.rejected)
-    until = account.interval_end.strftime("%Y-%m-%d %H:%M UTC") if account.interval_end else ""
+def _row(account: Account, part: RecordCounts) -> str:
+    numbers = (part.n_landed, part.n_accepted, part.n_duplicate, part.n_rejected)
+    until = account.interval_end.strftime("%Y-%m-%d %H:%M UTC") if account.interval_end else "now"
     cells = "".join(f'<td class="number">{number:,}</td>' for number in numbers)
     name = escape(account.ingestion_id or account.source)
-    return f"<tr><td>{name}</td><td>{until}</td>{cells}<td>{_bar(account)}</td></tr>\n"
+    return f"<tr><td>{name}</td><td>{part.record_type}</td><td>{until}</td>{cells}<td>{_bar(part)}</td></tr>\n"
 
 
-def _bar(account: Account) -> str:
-    parts = (("accepted", account.accepted), ("duplicates", account.duplicates), ("rejected", account.rejected))
-    whole = max(1, account.landed)
+def _bar(part: RecordCounts) -> str:
+    parts = (("accepted", part.n_accepted), ("duplicates", part.n_duplicate), ("rejected", part.n_rejected))
     spans = "".join(
-        f'<span class="{name}" style="width:{100 * number / whole:.2f}%" title="{name}: {number:,}"></span>'
+        f'<span class="{name}" style="width:{100 * number / part.n_landed:.2f}%" title="{name}: {number:,}"></span>'
         for name, number in parts
     )
     return f'<div class="bar">{spans}</div>'

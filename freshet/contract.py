@@ -151,7 +151,9 @@ class Event(_Record):
     item_id: Identifier | None = None
     occurred_at: UtcDatetime
     received_at: UtcDatetime
-    value: FiniteFloat | None = Field(default=None, description="Stars of a rating, quantity of a purchase, seconds …")
+    value: FiniteFloat | None = Field(
+        default=None, description="Stars of a rating, pieces of a purchase (below zero: of a return), seconds …"
+    )
     text: Text | None = Field(default=None, description="The user's words: review, search query, tag")
     session_id: Identifier | None = None
     recommendation_id: Identifier | None = Field(default=None, description="The answer that this event responds to")

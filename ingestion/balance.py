@@ -14,7 +14,8 @@ from typing import Any
 
 import duckdb
 
-from ingestion.lake import Lake, LedgerEntry
+from ingestion.lake import Lake, LedgerEntry, RecordCounts
+from ingestion.lake_schema import RecordType
 
 # What differs from row to row in a reason: values, moments, and places within a line.
 _GOT = re.compile(r" \(got .*?\)(?=; [\w.]+: |$)", re.DOTALL)
@@ -27,16 +28,34 @@ class Account:
     """What became of the rows of one source, or of one ingestion of it."""
 
     source: str
-    landed: int
-    accepted: int
-    duplicates: int
-    rejected: int
+    records: tuple[RecordCounts, ...]
+    """Of each kind of record apart."""
     reasons: Mapping[str, int]
     """Why rows were rejected, the commonest reason first; their counts add up to ``rejected``."""
     ingestion_id: str | None = None
     """None for a whole source."""
     interval_end: datetime | None = None
     """Until when what it accepted had arrived."""
+
+    @property
+    def landed(self) -> int:
+        """All rows that came."""
+        return sum(counts.n_landed for counts in self.records)
+
+    @property
+    def accepted(self) -> int:
+        """Rows that are in the lake because of it."""
+        return sum(counts.n_accepted for counts in self.records)
+
+    @property
+    def duplicates(self) -> int:
+        """Rows that said what was known already."""
+        return sum(counts.n_duplicate for counts in self.records)
+
+    @property
+    def rejected(self) -> int:
+        """Rows that could not be used."""
+        return sum(counts.n_rejected for counts in self.records)
 
 
 @dataclass(frozen=True)
@@ -96,40 +115,34 @@ def general_reason(reason: str) -> str:
 def _reasons_by_ingestion(folder: Path) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = defaultdict(Counter)
     if _rejects(folder / "rejects"):
-        # A file is called <ingestion>-<part>.parquet.
-        statement = (
-            "SELECT regexp_extract(filename, '([^/]+)-[0-9]+[.]parquet$', 1) AS ingestion_id, reason, count(*)"
-            " FROM rejects GROUP BY ALL"
-        )
+        statement = "SELECT ingestion_id, reason, count(*) FROM rejects GROUP BY ALL"
         for ingestion_id, reason, n_rows in _query(folder / "rejects", statement):
             found[ingestion_id][general_reason(reason)] += n_rows
     return found
 
 
 def _account(entry: LedgerEntry, reasons: Mapping[str, int]) -> Account:
-    return Account(
-        source=entry.source,
-        landed=sum(counts.n_landed for counts in entry.counts),
-        accepted=sum(counts.n_accepted for counts in entry.counts),
-        duplicates=sum(counts.n_duplicate for counts in entry.counts),
-        rejected=sum(counts.n_rejected for counts in entry.counts),
-        reasons=_commonest_first(reasons),
-        ingestion_id=entry.ingestion_id,
-        interval_end=entry.interval_end,
-    )
+    return Account(entry.source, entry.counts, _commonest_first(reasons), entry.ingestion_id, entry.interval_end)
 
 
 def _total(source: str, parts: Sequence[Account]) -> Account:
     reasons: Counter[str] = Counter()
     for part in parts:
         reasons.update(part.reasons)
-    return Account(
-        source=source,
-        landed=sum(part.landed for part in parts),
-        accepted=sum(part.accepted for part in parts),
-        duplicates=sum(part.duplicates for part in parts),
-        rejected=sum(part.rejected for part in parts),
-        reasons=_commonest_first(reasons),
+    records = tuple(
+        _sum(kind, [counts for part in parts for counts in part.records if counts.record_type is kind])
+        for kind in RecordType
+    )
+    return Account(source, records, _commonest_first(reasons))
+
+
+def _sum(kind: RecordType, parts: Sequence[RecordCounts]) -> RecordCounts:
+    return RecordCounts(
+        kind,
+        n_landed=sum(counts.n_landed for counts in parts),
+        n_accepted=sum(counts.n_accepted for counts in parts),
+        n_duplicate=sum(counts.n_duplicate for counts in parts),
+        n_rejected=sum(counts.n_rejected for counts in parts),
     )
 
 
@@ -149,5 +162,5 @@ def _query(folder: Path, statement: str, parameters: Mapping[str, object] | None
     with closing(duckdb.connect()) as database:
         database.execute("SET TimeZone = 'UTC'")
         files = str(folder / "*" / "*.parquet")
-        database.read_parquet(files, hive_partitioning=False, filename=True).create_view("rejects")
+        database.read_parquet(files, hive_partitioning=False).create_view("rejects")
         yield from database.execute(statement, parameters).fetchall()

@@ -47,12 +47,13 @@ class Wording:
         user_ids, item_ids = self._user_ids, self._item_ids
         listed = zip(event_ids, *(column.tolist() for column in (*columns, *numbers, rows.value)), strict=True)
         for event_id, kind, user, item, at_us, arrival_us, session, recommendation, rank, value in listed:
+            occurred_at = _moment(start, at_us)
             event: dict[str, object] = {
                 "event_id": event_id,
                 "event_type": KINDS[kind],
                 "user_id": user_ids[user],
-                "occurred_at": _moment(start, at_us),
-                "received_at": _moment(start, arrival_us),
+                "occurred_at": occurred_at,
+                "received_at": occurred_at if arrival_us == at_us else _moment(start, arrival_us),
             }
             if kind == SEARCH:
                 event["text"] = self._catalogue.search(item, rng)

@@ -86,7 +86,7 @@ class OwnFiles:
             rows = (self._event(row, file.name) for row in self._rows(file, RecordType.EVENT))
             yield from in_batches(RecordType.EVENT, file.name, rows)
         known = KnownItems(self._lake)
-        since = self._first_event_at or known.newest_event_at
+        since = self._first_event_at or known.newest_event_at  # None when neither has any event
         for file in self._found.get(RecordType.ITEM, ()):
             rows = (_timed(row, known, since) for row in self._rows(file, RecordType.ITEM))
             yield from in_batches(RecordType.ITEM, file.name, rows)

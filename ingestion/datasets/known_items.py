@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -32,18 +33,30 @@ class KnownItems:
     """The lake's catalogue as it stood before this ingestion."""
 
     def __init__(self, lake: Path) -> None:
-        """Reads the lake's items and the time of its newest event."""
-        self._items: dict[str, _Known] = {}
-        self.newest_event_at: datetime | None = None
-        if not list((lake / "events").glob("*/*.parquet")):
-            return
-        with closing(duckdb.connect()) as database:
-            database.execute("SET TimeZone = 'UTC'")
-            self.newest_event_at = _newest_event_at(database, lake)
-            for item in _items(database, lake):
-                known = self._items.get(item.item_id)
+        """Nothing is read before it is asked for."""
+        self._lake = lake
+
+    @cached_property
+    def newest_event_at(self) -> datetime | None:
+        """When the lake last heard of anything; None when it is empty."""
+        if not list((self._lake / "events").glob("*/*.parquet")):
+            return None
+        with closing(_open_duckdb()) as database:
+            events = database.read_parquet(str(self._lake / "events" / "*" / "*.parquet"))
+            row = events.aggregate("max(greatest(occurred_at, received_at))").fetchone()
+        return row[0] if row else None
+
+    @cached_property
+    def _items(self) -> dict[str, _Known]:
+        found: dict[str, _Known] = {}
+        if not list((self._lake / "items").glob("*/*.parquet")):
+            return found
+        with closing(_open_duckdb()) as database:
+            for item in _versions(database, self._lake):
+                known = found.get(item.item_id)
                 first_at = item.updated_at if known is None else known.first_at
-                self._items[item.item_id] = _Known(_words(item), first_at, item.updated_at)
+                found[item.item_id] = _Known(_words(item), first_at, item.updated_at)
+        return found
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._items
@@ -62,13 +75,13 @@ class KnownItems:
         return max(known.last_at + timedelta(microseconds=1), self.newest_event_at or known.last_at)
 
 
-def _newest_event_at(database: duckdb.DuckDBPyConnection, lake: Path) -> datetime | None:
-    events = database.read_parquet(str(lake / "events" / "*" / "*.parquet"))
-    row = events.aggregate("max(greatest(occurred_at, received_at))").fetchone()
-    return row[0] if row else None
+def _open_duckdb() -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect()
+    database.execute("SET TimeZone = 'UTC'")
+    return database
 
 
-def _items(database: duckdb.DuckDBPyConnection, lake: Path) -> Iterator[Item]:
+def _versions(database: duckdb.DuckDBPyConnection, lake: Path) -> Iterator[Item]:
     """Every version, the older ones first."""
     names = contract_schema(RecordType.ITEM.model).names
     items = database.read_parquet(str(lake / "items" / "*" / "*.parquet"))

@@ -43,7 +43,7 @@ class RecordMapping(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, coerce_numbers_to_str=True)
 
     columns: dict[str, str] = Field(default_factory=dict)
-    """Field of the contract: the column it is taken from."""
+    """Field of the contract: the column it is taken from; ``customer.id`` is the id within the object customer."""
 
     constants: dict[str, JsonValue] = Field(default_factory=dict)
     """Field of the contract: the same value in every row."""
@@ -126,12 +126,13 @@ class RecordReader:
         self._times = {name for name in schema.names if schema.field(name).type == TIMESTAMP}
         self._zone = ZoneInfo(mapping.timezone) if mapping.timezone else None
         self._taken = {*mapping.columns.values(), *mapping.id_from}
+        self._taken |= {name.partition(".")[0] for name in self._taken}
 
     def record(self, raw: Mapping[str, object]) -> dict[str, object]:
         """The row in the contract's names. Raises RowError for a time or an id that cannot be made."""
         mapping = self._mapping
         record = {name: raw[name] for name in self._fields if name in raw and name not in self._taken}
-        record |= {name: raw[column] for name, column in mapping.columns.items() if column in raw}
+        record |= {name: _at(raw, column) for name, column in mapping.columns.items()}
         record |= mapping.constants
         for name, words in mapping.values.items():
             if name in record:
@@ -146,7 +147,8 @@ class RecordReader:
 
     def missing_columns(self, columns: Collection[str]) -> list[str]:
         """Columns that the mapping names and the file lacks."""
-        return [name for name in (*self._mapping.columns.values(), *self._mapping.id_from) if name not in columns]
+        named = (*self._mapping.columns.values(), *self._mapping.id_from)
+        return [name for name in named if name not in columns and name.partition(".")[0] not in columns]
 
     def provides(self, columns: Collection[str]) -> set[str]:
         """The fields that a file with these columns fills."""
@@ -162,7 +164,7 @@ class RecordReader:
         }
 
     def _identity(self, raw: Mapping[str, object], column: str) -> str:
-        value = raw.get(column)
+        value = _at(raw, column)
         if value is None or value == "":
             raise RowError(f"event_id: the column {column!r}, which it is made from, is empty")
         return f"{column}={value}"
@@ -210,6 +212,15 @@ def _since_1970(number: float, parts: int) -> datetime:
     # Whole seconds and the rest apart: a float of both has no room for microseconds.
     whole, rest = divmod(number, parts)
     return datetime.fromtimestamp(int(whole), UTC).replace(microsecond=int(rest * 1_000_000 / parts))
+
+
+def _at(raw: Mapping[str, object], column: str) -> object:
+    """The value of a column, or of a place within an object."""
+    if column in raw or "." not in column:
+        return raw.get(column)
+    first, _, rest = column.partition(".")
+    within = raw.get(first)
+    return _at(within, rest) if isinstance(within, Mapping) else None
 
 
 def _word(value: object) -> str:

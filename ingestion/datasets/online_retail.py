@@ -15,18 +15,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from io import BytesIO
+from itertools import zip_longest
 from zoneinfo import ZoneInfo
 
 from ingestion.datasets.adapter import DatasetContext, DatasetError, RowError, converted, hash_of, natural_id
 from ingestion.datasets.original_files import OriginalFiles
+from ingestion.datasets.spreadsheet import moment_of, sheet_rows
 from ingestion.lake_schema import RecordType
 from ingestion.landing import RawBatch, RawRow, in_batches
 
 ADAPTER_VERSION = "1"
 NAME = "online-retail"
-FILE = "online_retail.csv"
+FILE, SHEET = "online_retail.csv", "Online Retail.xlsx"
 PUBLISHER = "https://archive.ics.uci.edu/dataset/352/online+retail"
-PLACES = ("uci-online-retail", "online-retail", "online_retail", "", "online_retail.zip", "online-retail.zip")
+PLACES = (
+    *("uci-online-retail", "online-retail", "online_retail", ""),
+    *("online_retail.zip", "online-retail.zip", "online+retail.zip"),
+)
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
 
 _SHOP_CLOCK = ZoneInfo("Europe/London")
@@ -37,17 +43,18 @@ _PRODUCT = re.compile(r"\d{5}[A-Z]*", re.IGNORECASE)
 def open_dataset(context: DatasetContext) -> "OnlineRetail":
     """541,909 invoice lines of a British gift shop, cancellations among them (UCI Online Retail).
 
-    Taken from uci-online-retail/online_retail.csv, .csv.gz or a zip of it in FRESHET_DATASETS_DIR. UCI publishes a
-    spreadsheet without a checksum, so it is not downloaded: save the sheet as CSV.
+    Taken from FRESHET_DATASETS_DIR: the publisher's online+retail.zip or the Online Retail.xlsx in it, or
+    uci-online-retail/online_retail.csv, .csv.gz or a zip of that. UCI publishes no checksum, so it is not downloaded.
     """
     for place in PLACES:
         path = context.datasets_dir / place
         files = OriginalFiles(path, PUBLISHER)
-        if path.exists() and files.has(FILE):
-            return OnlineRetail(files, f"found {FILE} in {path}")
+        for name in (FILE, SHEET):
+            if path.exists() and files.has(name):
+                return OnlineRetail(files, name, f"found {name} in {path}")
     raise DatasetError(
-        f"Online Retail is not in {context.datasets_dir} (looked for {FILE}, also with .gz, in "
-        f"{', '.join(place for place in PLACES if place)}): get it from {PUBLISHER}, or set FRESHET_DATASETS_DIR"
+        f"Online Retail is not in {context.datasets_dir} (looked for {SHEET}, {FILE} and {FILE}.gz "
+        f"in {', '.join(place for place in PLACES if place)}): get it from {PUBLISHER}, or set FRESHET_DATASETS_DIR"
     )
 
 
@@ -67,13 +74,13 @@ class OnlineRetail:
     world = "UCI Online Retail"
     licence = "Online Retail by Daqing Chen (UCI, https://doi.org/10.24432/C5BW33): CC BY 4.0"
 
-    def __init__(self, files: OriginalFiles, origin: str) -> None:
-        """``files`` holds the invoices as CSV."""
-        self._files, self.origin = files, origin
+    def __init__(self, files: OriginalFiles, name: str, origin: str) -> None:
+        """``files`` holds the invoices under that name, as CSV or as the publisher's sheet."""
+        self._files, self._file, self.origin = files, name, origin
 
     def fingerprint(self) -> str:
         """The content of the one file."""
-        return hash_of(iter([f"{ADAPTER_VERSION} {self._files.sha256(FILE)}".encode()]))
+        return hash_of(iter([f"{ADAPTER_VERSION} {self._files.sha256(self._file)}".encode()]))
 
     def read(self) -> Iterator[RawBatch]:
         """Invoice lines in the file's order, which is that of time; then what they say of things and people."""
@@ -82,10 +89,17 @@ class OnlineRetail:
         self._sold: dict[str, tuple[str, int]] = {}
         self._customers: dict[str, tuple[datetime, str, int]] = {}
         self._returns = Returns()
-        rows = (converted(row, self._line) for row in self._files.rows(FILE))
-        yield from in_batches(RecordType.EVENT, FILE, rows)
-        yield from in_batches(RecordType.ITEM, FILE, self._items())
-        yield from in_batches(RecordType.USER, FILE, self._users(), self._first_at)
+        lines = self._files.rows(FILE) if self._file == FILE else self._sheet()
+        yield from in_batches(RecordType.EVENT, self._file, (converted(row, self._line) for row in lines))
+        yield from in_batches(RecordType.ITEM, self._file, self._items())
+        yield from in_batches(RecordType.USER, self._file, self._users(), self._first_at)
+
+    def _sheet(self) -> Iterator[RawRow]:
+        with self._files.open(SHEET) as file:
+            rows = sheet_rows(BytesIO(file.read()), SHEET)
+            _, header = next(rows, (0, []))
+            for line, cells in rows:
+                yield RawRow(line, dict(zip_longest(header, cells[: len(header)], fillvalue="")))
 
     def _line(self, raw: Mapping[str, object], line: int) -> dict[str, object]:
         values = tuple(str(raw[name]) for name in COLUMNS)
@@ -176,8 +190,11 @@ def _refuse(invoice: str, code: str, pieces: int, customer: str, is_product: boo
         problems.append("InvoiceNo: an adjustment of bad debt")
     if not is_product:
         problems.append(f"StockCode: not a product (got {code!r})")
-    if pieces == 0 or (pieces < 0) != invoice.upper().startswith("C"):
-        problems.append("Quantity: pieces written off, or a sign that does not fit the kind of invoice")
+    is_cancellation = invoice.upper().startswith("C")
+    if pieces <= 0 and not is_cancellation:
+        problems.append("Quantity: pieces written off, not sold")
+    if pieces >= 0 and is_cancellation:
+        problems.append("Quantity: a cancellation of nothing")
     if problems:
         raise RowError("; ".join(problems))
 
@@ -192,16 +209,18 @@ def _item(
 
 @lru_cache(maxsize=4096)
 def _moment(text: str) -> datetime:
-    """The shop's clock in UTC; some copies of the file have American dates."""
+    """The shop's clock in UTC; some copies of the file have American dates, the sheet has numbers."""
     try:
-        by_the_shop = _american(text) if "/" in text else datetime.fromisoformat(text)
-    except ValueError:
+        by_the_shop = _local(text)
+    except (ValueError, OverflowError):
         raise RowError(f"InvoiceDate: not a time (got {text!r})") from None
     return by_the_shop.replace(tzinfo=_SHOP_CLOCK).astimezone(UTC)
 
 
-def _american(text: str) -> datetime:
-    return datetime.strptime(text, "%m/%d/%Y %H:%M")  # noqa: DTZ007 (the caller knows the zone)
+def _local(text: str) -> datetime:
+    if "/" in text:
+        return datetime.strptime(text, "%m/%d/%Y %H:%M")  # noqa: DTZ007 (the caller knows the zone)
+    return moment_of(float(text)) if "-" not in text else datetime.fromisoformat(text)
 
 
 def _whole(text: str) -> int:

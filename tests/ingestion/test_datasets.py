@@ -5,6 +5,7 @@ from itertools import chain
 
 import pytest
 
+from freshet.settings import PROJECT_ROOT
 from ingestion.datasets import DATASETS, open_dataset
 from ingestion.datasets.adapter import DatasetError
 from ingestion.ingest import dataset_context, ingest_dataset
@@ -99,3 +100,9 @@ def test_it_gives_the_same_bytes_in_another_home(name, make_settings, files_in):
 def test_an_unknown_name_lists_the_known_ones(settings):
     with pytest.raises(DatasetError, match=r"no dataset 'netflix'.*demo,.*movielens-small"):
         open_dataset("netflix", dataset_context(settings))
+
+
+def test_every_dataset_is_in_the_docs():
+    for path in ("README.md", "docs/data.md"):
+        text = (PROJECT_ROOT / path).read_text()
+        assert all(f"`{name}`" in text for name in DATASETS)

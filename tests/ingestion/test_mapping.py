@@ -85,6 +85,17 @@ def test_a_column_of_the_contracts_name_needs_no_line():
     assert reader.record(raw) == {"user_id": "u", "item_id": "a", "occurred_at": datetime(2025, 5, 1, 10, tzinfo=UTC)}
 
 
+def test_a_place_within_an_object_is_named_with_dots():
+    mapping = RecordMapping(columns={"user_id": "customer.id", "item_id": "line.sku.code"}, rest="properties")
+    raw = {"customer": {"id": "7"}, "line": {"sku": {"code": "A-1"}}, "till": 3}
+    assert RecordReader(mapping, RecordType.EVENT).record(raw) == {
+        "user_id": "7",
+        "item_id": "A-1",
+        "properties": {"till": 3},
+    }
+    assert RecordReader(mapping, RecordType.EVENT).record({"customer": "7"})["user_id"] is None
+
+
 @pytest.mark.parametrize(
     ("epoch", "written", "microsecond"),
     [("seconds", 1_000_000_000, 0), ("seconds", "1000000000.5", 500_000), ("milliseconds", 1_000_000_000_007, 7_000)],

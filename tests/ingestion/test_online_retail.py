@@ -1,6 +1,10 @@
 """Invoices become purchases and returns: the real file where there is one, else a small one with the same dirt."""
 
+import csv
+import re
+import zipfile
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
 import duckdb
 import pytest
@@ -170,6 +174,60 @@ def test_returns_never_undo_more_than_was_bought(pieces):
         n_open = max(0, n_open + quantity)
         assert all(bought.pop(event_id) for event_id in undone)
         assert sum(bought.values()) >= n_open >= len(bought)  # something is left of each that stands
+
+
+TEXTS = "<sst xmlns='{0}'>{1}</sst>"
+SHEET = "<worksheet xmlns='{0}'><sheetData>{1}</sheetData></worksheet>"
+
+
+def as_sheet(lines: list[list[str]]) -> bytes:
+    """The lines as UCI's spreadsheet has them: texts by number, times as days, nothing in empty cells."""
+    texts: list[str] = []
+
+    def cell(column: int, row: int, value: str) -> str:
+        place = f"{chr(ord('A') + column)}{row}"
+        if re.fullmatch(r"-?[\d.]+", value):
+            return f"<c r='{place}'><v>{value.removesuffix('.0')}</v></c>"
+        if re.match(r"\d{4}-", value):
+            days = (datetime.fromisoformat(value) - datetime.fromisoformat("1899-12-30")).total_seconds() / 86_400
+            return f"<c r='{place}' s='1'><v>{days:.9f}</v></c>"
+        texts.append(f"<si><t>{value}</t></si>")
+        return f"<c r='{place}' t='s'><v>{len(texts) - 1}</v></c>"
+
+    rows = "".join(
+        f"<row r='{row}'>{''.join(cell(column, row, value) for column, value in enumerate(line) if value)}</row>"
+        for row, line in enumerate(lines, start=1)
+    )
+    space, content = "http://schemas.openxmlformats.org/spreadsheetml/2006/main", BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("xl/sharedStrings.xml", TEXTS.format(space, "".join(texts)))
+        archive.writestr("xl/worksheets/sheet1.xml", SHEET.format(space, rows))
+    return content.getvalue()
+
+
+def test_the_publishers_sheet_says_the_same_as_the_file(datasets_dir, make_settings, ask):
+    file = datasets_dir / "online-retail" / "online_retail.csv"
+    homes = make_settings("file"), make_settings("sheet")
+    ingest_dataset(homes[0], "online-retail")
+    with file.open() as lines:
+        sheet = as_sheet(list(csv.reader(lines)))
+    file.unlink()
+    with zipfile.ZipFile(datasets_dir / "online+retail.zip", "w") as archive:
+        archive.writestr("Online Retail.xlsx", sheet)
+    report = ingest_dataset(homes[1], "online-retail")
+    assert report.origin.endswith("online+retail.zip")
+    columns = "source_line, user_id, item_id, value, occurred_at, session_id"
+    events, sheets = (ask(home.lake_dir, "events", columns, "ORDER BY ALL") for home in homes)
+    assert events == sheets and len(events) == 10
+    rejects, sheets = (ask(home.lake_dir, "rejects", "source_line, reason", "ORDER BY ALL") for home in homes)
+    assert rejects == sheets
+
+
+def test_a_torn_sheet_is_named(datasets_dir, make_settings):
+    (datasets_dir / "online-retail" / "online_retail.csv").unlink()
+    (datasets_dir / "online-retail" / "Online Retail.xlsx").write_bytes(b"PK")
+    with pytest.raises(DatasetError, match=r"Online Retail\.xlsx is not a whole \.xlsx file"):
+        ingest_dataset(make_settings(), "online-retail")
 
 
 def test_a_file_that_is_no_invoice_list_is_refused(datasets_dir, make_settings):
