@@ -33,11 +33,12 @@ class World:
     output: str
 
     def query(self, sql: str) -> list[tuple]:
-        """Rows of a query in which FEATURES and LAKE stand for the home's folders."""
+        """Rows of a query over the warehouse, in which FEATURES and LAKE stand for the home's folders."""
         paths = {"FEATURES": self.settings.features_dir, "LAKE": self.settings.lake_dir}
         for name, path in paths.items():
             sql = sql.replace(name, str(path))
-        return duckdb.sql(sql).fetchall()
+        with duckdb.connect(str(self.settings.warehouse_path), read_only=True) as warehouse:
+            return warehouse.execute(sql).fetchall()
 
 
 def movielens_folder(environment):
@@ -130,7 +131,7 @@ def test_counts_add_up_from_raw_rows_to_marts(world):
     )
     in_lake = world.query("select count(*) from 'LAKE/events/*/*.parquet'")
     assert accepted == in_lake
-    interactions = world.query("select count(*) from 'FEATURES/fct_interactions.parquet'")
+    interactions = world.query("select count(*) from fct_interactions")
     in_sequences = world.query("select sum(n_events) from 'FEATURES/fct_training_sequences.parquet'")
     assert interactions == in_sequences
 
@@ -147,7 +148,7 @@ def test_every_original_rating_and_tag_is_accounted_for(world):
     )
     assert landed["event"] == rows["ratings"] + rows["tags"]
     assert landed["item"] == rows["movies"]
-    assert world.query("select count(*) from 'FEATURES/fct_interactions.parquet'") == [(rows["ratings"],)]
+    assert world.query("select count(*) from fct_interactions") == [(rows["ratings"],)]
 
 
 def test_the_champion_beats_popularity_and_does_not_fall_below_ease(world, champion):

@@ -167,8 +167,10 @@ def test_events_are_announced_with_counts_and_interval_and_marts_with_their_rows
     assert tuple(sum(extra[name] for extra in said.values()) for name in counts) == ledger[0]
     assert sum(extra["n_ingestions"] for extra in said.values()) == 4
     newest = platform.airflow.asset_events(MARTS)[0]["extra"]
-    n_rows = duckdb.sql(f"select count(*) from '{platform.settings.features_dir}/fct_interactions.parquet'").fetchall()
-    assert newest["rows"]["fct_interactions"] == n_rows[0][0]
+    n_rows = duckdb.sql(
+        f"select count(*) from '{platform.settings.features_dir}/fct_training_sequences.parquet'"
+    ).fetchall()
+    assert newest["rows"]["fct_training_sequences"] == n_rows[0][0]
     features = [event["extra"] for event in platform.airflow.asset_events("freshet://feast/online_features")]
     assert sum(extra["materialized"] for extra in features) > 0
     assert features[0]["verified"]["user_recent_events"]["checked"] > 0
