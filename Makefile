@@ -65,5 +65,5 @@ bench-serve: setup  ## latency of one recommendation, beside an empty route
 # Only what Freshet itself writes there, so that a wrong FRESHET_HOME cannot cost more than it should.
 clean:  ## forget everything that was computed (in FRESHET_HOME, default ./var)
 	@cd "$${FRESHET_HOME:-var}" 2>/dev/null || { echo "nothing to remove"; exit 0; } ; \
-	rm -rf log lake truth features feast mlflow airflow models dbt bench logs run.json run.lock world.json warehouse.duckdb* && \
+	rm -rf log lake truth features feast mlflow airflow models dbt bench logs lineage simulate.jsonl run.json run.lock world.json warehouse.duckdb* && \
 	echo "removed what Freshet had computed in $$PWD"

@@ -57,7 +57,7 @@ def look(browser, lineage_url, tmp_path):
         picture = tmp_path / "page.png"
         command = [
             *(browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-            *("--hide-scrollbars", "--window-size=1300,600", "--force-device-scale-factor=1.4"),
+            *("--hide-scrollbars", "--window-size=1900,820", "--force-device-scale-factor=1.25"),
             *("--virtual-time-budget=20000", f"--user-data-dir={tmp_path / 'browser'}", f"--screenshot={picture}"),
             f"{lineage_url}#!/{place}",
         ]
