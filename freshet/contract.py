@@ -81,7 +81,13 @@ INTERACTION_TYPES = frozenset(
 """The user met the item: it counts as seen, and enters histories, popularity and training."""
 
 NEGATIVE_TYPES = frozenset({EventType.DISLIKE, EventType.HIDE})
-"""Seen, but no sign of interest: never a positive in training or scoring."""
+"""Types of which every event says that the user does not want the item."""
+
+
+def is_negative(event_type: str, value: float | None) -> bool:
+    """Seen, but no sign of interest: never a positive in training or scoring. So is a purchase that was given back."""
+    return event_type in NEGATIVE_TYPES or (event_type == EventType.PURCHASE and value is not None and value < 0)
+
 
 EVENT_WEIGHTS: Mapping[EventType, float] = MappingProxyType(
     {
