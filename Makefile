@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 EXTRAS := batch,train,serve,dev
 
-# What `make run` loads: demo, movielens-small, or a path to your own Parquet, CSV or JSONL.
+# What `make run` loads: the name of a dataset (docs/data.md), or a path to your own Parquet, CSV or JSONL.
 DATASET ?= $(or $(FRESHET_DATASET),demo)
 # ONCE=1: leave with exit code 0 after the click.
 ONCE ?=
@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $(STAMP)
 
-run: setup  ## the whole platform: DATASET=demo|movielens-small|PATH, ONCE=1 to leave after the click
+run: setup  ## the whole platform: DATASET=demo|movielens-small|…|PATH, ONCE=1 to leave after the click
 	@$(BIN)/freshet run --dataset '$(DATASET)' $(if $(ONCE),--once)
 
 ui: setup  ## the four windows over what is already there, without running the chain

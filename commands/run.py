@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def run(
-        dataset: Annotated[str, typer.Option(help="demo, movielens-small, or a path to your own files")] = "",
+        dataset: Annotated[
+            str, typer.Option(help="demo, movielens-small or another name in docs/data.md, or a path")
+        ] = "",
         once: Annotated[bool, typer.Option("--once", help="Leave with exit code 0 after the click")] = False,
         windows_only: Annotated[bool, typer.Option("--windows-only", help="Start the windows, run no chain")] = False,
     ) -> None:

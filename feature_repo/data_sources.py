@@ -21,7 +21,9 @@ def _export(mart: str) -> FileSource:
 
 user_recent_events_mart = _export("fct_user_recent_events")
 user_activity_daily_mart = _export("fct_user_activity_daily")
+user_profiles_mart = _export("fct_user_profiles")
 item_popularity_daily_mart = _export("fct_item_popularity_daily")
+item_statistics_mart = _export("fct_item_statistics")
 
 user_recent_events_push = PushSource(
     name="user_recent_events_push",

@@ -26,15 +26,19 @@ TYPES: dict[str, FeastType] = {
 }
 
 
-def fields_of(mart: str, grain: list[str]) -> list[Field]:
-    """Every column of a mart as a feature, but for those that say whom and when it is about: the grain."""
+def fields_of(mart: str, day: str | None = None) -> list[Field]:
+    """Every column of a mart, but for those that say when: its ``day``, where there is a row for each, and the moment.
+
+    The entity's column is among them. Feast sets it apart, and need not look it up in an export that may not be there.
+    """
     columns = {column["name"]: column for column in _mart(mart)["columns"]}
-    if missing := {*grain, KNOWN_AT} - set(columns):
+    times = {KNOWN_AT} if day is None else {KNOWN_AT, day}
+    if missing := times - set(columns):
         raise ValueError(f"{mart} has no column {', '.join(sorted(missing))}: look at its contract in {MODELS}")
     return [
         Field(name=name, dtype=feast_type(mart, name, column["data_type"]), description=_text(column["description"]))
         for name, column in columns.items()
-        if name not in (*grain, KNOWN_AT)
+        if name not in times
     ]
 
 

@@ -81,7 +81,13 @@ INTERACTION_TYPES = frozenset(
 """The user met the item: it counts as seen, and enters histories, popularity and training."""
 
 NEGATIVE_TYPES = frozenset({EventType.DISLIKE, EventType.HIDE})
-"""Seen, but no sign of interest: never a positive in training or scoring."""
+"""Types of which every event says that the user does not want the item."""
+
+
+def is_negative(event_type: str, value: float | None) -> bool:
+    """Seen, but no sign of interest: never a positive in training or scoring. So is a purchase that was given back."""
+    return event_type in NEGATIVE_TYPES or (event_type == EventType.PURCHASE and value is not None and value < 0)
+
 
 EVENT_WEIGHTS: Mapping[EventType, float] = MappingProxyType(
     {
@@ -107,7 +113,7 @@ EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo
 def _to_utc(moment: datetime) -> datetime:
     if not EARLIEST <= moment < LATEST:
         raise ValueError(f"{moment.isoformat()} is out of range: between the years {EARLIEST.year} and {LATEST.year}")
-    return moment.astimezone(UTC)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def _none_to_empty(value: object) -> object:
@@ -145,7 +151,9 @@ class Event(_Record):
     item_id: Identifier | None = None
     occurred_at: UtcDatetime
     received_at: UtcDatetime
-    value: FiniteFloat | None = Field(default=None, description="Stars of a rating, quantity of a purchase, seconds …")
+    value: FiniteFloat | None = Field(
+        default=None, description="Stars of a rating, pieces of a purchase (below zero: of a return), seconds …"
+    )
     text: Text | None = Field(default=None, description="The user's words: review, search query, tag")
     session_id: Identifier | None = None
     recommendation_id: Identifier | None = Field(default=None, description="The answer that this event responds to")

@@ -140,9 +140,9 @@ def entities_outside(home: Path, mart: Mart, entity_ids: Sequence[str]) -> list[
 
 def _materialize_view(store: "FeatureStore", home: Path, mart: Mart, end: datetime, full: bool) -> int:
     filled = mart.filled_path(home)
-    if full or store.get_feature_view(mart.view).most_recent_end_time is None:
-        filled.unlink(missing_ok=True)
     with _fingerprints(home, mart, end) as connection:
+        if full or _is_empty(store, mart, connection):
+            connection.execute("DELETE FROM filled")
         changed = "SELECT min(event_timestamp), count(*) FROM newest ANTI JOIN filled USING (entity_id, fingerprint)"
         start, n_rows = connection.execute(changed).fetchall()[0]
         if n_rows:
@@ -153,6 +153,17 @@ def _materialize_view(store: "FeatureStore", home: Path, mart: Mart, end: dateti
             connection.execute(f"COPY newest TO '{aside}' (FORMAT parquet)")
             aside.replace(filled)
     return int(n_rows)
+
+
+def _is_empty(store: "FeatureStore", mart: Mart, connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the registry, or an online store that was deleted, knows nothing of what the last fill took."""
+    view = store.get_feature_view(mart.view)
+    taken = connection.execute("SELECT entity_id FROM filled LIMIT 1").fetchone()
+    if taken is None or view.most_recent_end_time is None:
+        return True
+    feature = view.features[0].name
+    answer = store.get_online_features([f"{mart.view}:{feature}"], [{mart.join_key: taken[0]}]).to_dict()
+    return bool(answer[feature] == [None])
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import ipaddress
 import math
 import os
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, HttpUrl, Secret, ValidationError, field_validator, model_validator
@@ -19,6 +19,7 @@ from freshet.contract import INTERACTION_TYPES, EventType
 from freshet.schedule import is_schedule
 
 PREFIX = "FRESHET_"
+MovieLensEdition = Literal["any", "latest-small", "20m", "25m", "32m"]
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 SECRETS = frozenset({"alert_webhook_url"})
 """Settings whose value is never shown, not even when it is wrong."""
@@ -41,10 +42,13 @@ class Settings(BaseSettings):
     """Everything Freshet writes: log, lake, warehouse, features, registry, models. One home holds one world."""
 
     dataset: str = "demo"
-    """What `ingest_events` loads: demo, movielens-small, or a path to your own Parquet, CSV or JSONL files."""
+    """What `ingest_events` loads: the name of a dataset (docs/data.md lists them), or a path to your own files."""
 
     datasets_dir: Path = Path("datasets")
-    """Where original dataset folders or archives lie, such as movielens-latest-small/ or ml-latest-small.zip."""
+    """Where original dataset folders or archives lie, such as movielens-latest-small/ or ml-25m.zip."""
+
+    movielens_edition: MovieLensEdition = "any"
+    """Which MovieLens the dataset `movielens` is; any: the largest one found, else a download of 32m."""
 
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """The one seed: simulator, training, tie-breaking and bootstrap all derive theirs from it."""
@@ -175,6 +179,11 @@ class Settings(BaseSettings):
     def log_path(self) -> Path:
         """The live event log (SQLite)."""
         return self.home / "log" / "events.db"
+
+    @property
+    def live_rejects_path(self) -> Path:
+        """Events that the API refused (SQLite), until they are moved into the lake's rejects."""
+        return self.home / "log" / "rejects.db"
 
     @property
     def lake_dir(self) -> Path:

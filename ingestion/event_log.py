@@ -1,7 +1,8 @@
 """The live event log: what the API accepted, in one order, durable before it is acknowledged.
 
 The log is the truth. Nothing is ever removed or changed, so an ``event_id`` stays a duplicate for ever, and everything
-downstream (lake, marts, online features) can be rebuilt from it.
+downstream (lake, marts, online features) can be rebuilt from it. It also notes what was sent again, so that the books
+of all that arrived add up.
 """
 
 import sqlite3
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -42,6 +44,12 @@ class EventLog(Protocol):
         """The sequence of the newest event, 0 when there is none."""
         ...
 
+    def repeats(self, after: int, until: datetime) -> tuple[int, int]:
+        """How often a known event was sent again, and the number of the last time: those later than number ``after``
+        and before the first that came at or after ``until``.
+        """
+        ...
+
     def close(self) -> None:
         """Release what is held open."""
         ...
@@ -61,7 +69,7 @@ class SqliteEventLog:
 
     def append(self, events: Sequence[Event]) -> list[AppendResult]:
         """Store the events in one transaction; durable when this returns. A known ``event_id`` is a duplicate."""
-        rows = [(event.event_id, _microseconds(event), event.model_dump_json()) for event in events]
+        rows = [(event.event_id, _microseconds(event.received_at), event.model_dump_json()) for event in events]
         if not rows:
             return []
         with self._write() as connection:
@@ -79,6 +87,18 @@ class SqliteEventLog:
         with self._reading:
             row = self._reader.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchone()
         return int(row[0])
+
+    def repeats(self, after: int, until: datetime) -> tuple[int, int]:
+        """How often a known event was sent again, and the number of the last time: those later than number ``after``
+        and before the first that came at or after ``until``.
+        """
+        statement = (
+            "SELECT count(*), coalesce(max(sequence), ?1) FROM repeats WHERE sequence > ?1 AND sequence <"
+            " (SELECT coalesce(min(sequence), 9e18) FROM repeats WHERE sequence > ?1 AND received_at >= ?2)"
+        )
+        with self._reading:
+            n_repeats, last = self._reader.execute(statement, (after, _microseconds(until))).fetchone()
+        return int(n_repeats), int(last)
 
     def close(self) -> None:
         """Release both connections; the log cannot be used afterwards."""
@@ -112,6 +132,10 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
         "CREATE TABLE IF NOT EXISTS events (sequence INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE,"
         " received_at INTEGER NOT NULL, event TEXT NOT NULL) STRICT"
     )
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS repeats (sequence INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL,"
+        " received_at INTEGER NOT NULL) STRICT"
+    )
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
@@ -123,9 +147,10 @@ def _insert(connection: sqlite3.Connection, row: tuple[str, int, str]) -> Append
     ).fetchall()
     if inserted:
         return AppendResult("accepted", inserted[0][0])
+    connection.execute("INSERT INTO repeats (event_id, received_at) VALUES (?, ?)", row[:2])
     known = connection.execute("SELECT sequence FROM events WHERE event_id = ?", row[:1]).fetchone()
     return AppendResult("duplicate", known[0])
 
 
-def _microseconds(event: Event) -> int:
-    return int(event.received_at.timestamp()) * 1_000_000 + event.received_at.microsecond
+def _microseconds(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond

@@ -5,9 +5,10 @@ Objects (``properties``, ``attributes``) become JSON text with sorted keys, so t
 
 import json
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import pyarrow as pa
@@ -16,6 +17,9 @@ from pydantic import AwareDatetime, BaseModel
 from freshet.contract import Event, Item, User
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
 
 
 class RecordType(StrEnum):
@@ -104,24 +108,26 @@ LEDGER_SCHEMA = pa.schema(
 
 def records_to_columns(model: type[BaseModel], records: Sequence[BaseModel]) -> dict[str, pa.Array]:
     """The records' fields as Arrow arrays, named and ordered as in the contract."""
-    columns = {}
-    for name, field in model.model_fields.items():
-        values: list[Any] = [getattr(record, name) for record in records]
-        convert = _converter(_plain_type(field.annotation))
-        columns[name] = pa.array(values if convert is None else map(convert, values), _arrow_type(field.annotation))
-    return columns
+    names, schema = list(model.model_fields), contract_schema(model)
+    values = zip(*map(attrgetter(*names), records), strict=True) if records else iter([()] * len(names))
+    return {
+        name: pa.array(map(_object_text, column) if _is_object(model, name) else column, schema.field(name).type)
+        for name, column in zip(names, values, strict=True)
+    }
 
 
 def json_text(value: object) -> str:
     """The one spelling of an object as JSON. Half a surrogate pair, which UTF-8 cannot hold, stays an escape."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return text.encode("utf-8", "backslashreplace").decode()
+    text = _ENCODER.encode(value)
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _converter(plain: type) -> Callable[[Any], Any] | None:
-    if plain is dict:
-        return lambda value: json_text(value) if value else "{}"
-    return None
+def _is_object(model: type[BaseModel], name: str) -> bool:
+    return _plain_type(model.model_fields[name].annotation) is dict
+
+
+def _object_text(value: object) -> str:
+    return json_text(value) if value else "{}"
 
 
 def _arrow_type(annotation: Any) -> pa.DataType:

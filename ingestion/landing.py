@@ -112,7 +112,10 @@ def _reject(row: RawRow, reason: str) -> Reject:
 
 def _received_at(record: Mapping[str, object]) -> datetime | None:
     """A reject is filed under the day it arrived, if at least that much of it is readable."""
+    moment = record.get("received_at")
+    if moment is None:
+        return None
     try:
-        return _MOMENT.validate_python(record.get("received_at"))
+        return _MOMENT.validate_python(moment)
     except ValidationError:
         return None

@@ -19,6 +19,9 @@ class Wording:
         """Words are drawn from streams of their own, so that they never change what happens."""
         self._world, self._catalogue = world, Catalogue(world)
         self._width = max(4, len(str(world.config.n_users)))
+        # Written once: events name each of them many times.
+        self._user_ids = [self.user_id(user) for user in range(world.config.n_users)]
+        self._item_ids = [self._catalogue.item_id(item) for item in range(world.config.n_items)]
 
     def user_id(self, user: int) -> str:
         """Tells nothing about the person."""
@@ -41,19 +44,21 @@ class Wording:
         rng = np.random.default_rng([self._world.config.seed, 8, day])
         start, columns = self._world.config.start, (rows.kind, rows.user, rows.item, rows.at_us, received_us)
         numbers = (rows.session, rows.recommendation, rows.rank)
+        user_ids, item_ids = self._user_ids, self._item_ids
         listed = zip(event_ids, *(column.tolist() for column in (*columns, *numbers, rows.value)), strict=True)
         for event_id, kind, user, item, at_us, arrival_us, session, recommendation, rank, value in listed:
+            occurred_at = _moment(start, at_us)
             event: dict[str, object] = {
                 "event_id": event_id,
                 "event_type": KINDS[kind],
-                "user_id": self.user_id(user),
-                "occurred_at": _moment(start, at_us),
-                "received_at": _moment(start, arrival_us),
+                "user_id": user_ids[user],
+                "occurred_at": occurred_at,
+                "received_at": occurred_at if arrival_us == at_us else _moment(start, arrival_us),
             }
             if kind == SEARCH:
                 event["text"] = self._catalogue.search(item, rng)
             else:
-                event["item_id"] = self._catalogue.item_id(item)
+                event["item_id"] = item_ids[item]
             if kind == RATING:
                 event["text"] = self._catalogue.review(item, value, rng)
             if value == value:  # not NaN, which stands for none

@@ -64,6 +64,7 @@ class Staging:
         """Why the first reject was one."""
         self._landed = dict.fromkeys(RecordType, 0)
         self._valid = dict.fromkeys(RecordType, 0)
+        self._repeated = dict.fromkeys(RecordType, 0)
         folder.mkdir(parents=True)
         self._writers = {
             name: pq.ParquetWriter(folder / f"{name}.parquet", schema.append(POSITION), compression="none")
@@ -73,9 +74,8 @@ class Staging:
     def land(self, batch: RawBatch) -> None:
         """Validate a batch and stage it, records and rejects."""
         landed = validate(batch)
-        self._landed[batch.record_type] += len(landed.rejects)
         self.add(batch.record_type, landed.records, landed.lines, batch.source_file, batch.received_at)
-        self._add_rejects(batch.record_type, landed.rejects, batch.source_file)
+        self.add_rejects(batch.record_type, landed.rejects, batch.source_file)
 
     def add(
         self,
@@ -100,9 +100,40 @@ class Staging:
         self._valid[record_type] += n_rows
         self._writers[record_type.folder].write_table(pa.table(columns))
 
+    def add_rejects(self, record_type: RecordType, rejects: Sequence[Reject], source_file: str) -> None:
+        """Stage rows that cannot be used."""
+        if not rejects:
+            return
+        self.first_reason = self.first_reason or f"{source_file} line {rejects[0].line}: {rejects[0].reason}"
+        position = sum(self._landed.values())
+        self._landed[record_type] += len(rejects)
+        rows = [
+            {
+                "received_at": reject.received_at,
+                "source": self.source,
+                "source_file": source_file,
+                "source_line": reject.line,
+                "record_type": str(record_type),
+                "reason": reject.reason,
+                "raw": reject.raw,
+                "position": position + offset,
+            }
+            for offset, reject in enumerate(rejects)
+        ]
+        self._writers["rejects"].write_table(pa.Table.from_pylist(rows, STAGED_REJECTS_SCHEMA.append(POSITION)))
+
+    def count_duplicates(self, record_type: RecordType, n_rows: int) -> None:
+        """Count rows of which the source itself has found that they repeat others."""
+        self._landed[record_type] += n_rows
+        self._repeated[record_type] += n_rows
+
     def n_valid(self, record_type: RecordType) -> int:
         """How many rows of that kind the contract has accepted, duplicates included."""
         return self._valid[record_type]
+
+    def n_landed(self, record_type: RecordType) -> int:
+        """How many rows of that kind have come."""
+        return self._landed[record_type]
 
     def write(self, ingestion_id: str, lake: Path) -> list[Written]:
         """Write the lake's files of this ingestion under ``written``, and say what they hold."""
@@ -126,26 +157,6 @@ class Staging:
         for writer in self._writers.values():
             writer.close()
 
-    def _add_rejects(self, record_type: RecordType, rejects: Sequence[Reject], source_file: str) -> None:
-        if not rejects:
-            return
-        self.first_reason = self.first_reason or f"{source_file} line {rejects[0].line}: {rejects[0].reason}"
-        position = sum(self._landed.values())
-        rows = [
-            {
-                "received_at": reject.received_at,
-                "source": self.source,
-                "source_file": source_file,
-                "source_line": reject.line,
-                "record_type": str(record_type),
-                "reason": reject.reason,
-                "raw": reject.raw,
-                "position": position + offset,
-            }
-            for offset, reject in enumerate(rejects)
-        ]
-        self._writers["rejects"].write_table(pa.Table.from_pylist(rows, STAGED_REJECTS_SCHEMA.append(POSITION)))
-
     def _write_accepted(
         self, database: duckdb.DuckDBPyConnection, kind: RecordType, ingestion_id: str, lake: Path
     ) -> tuple[int, int, datetime | None, datetime | None]:
@@ -167,7 +178,7 @@ class Staging:
         )
         batches = rows.to_arrow_reader(STREAM_ROWS)
         n_accepted = write_days(batches, schema, self.written / kind.folder, ingestion_id)
-        return n_accepted, n_staged - n_accepted, _utc(start), _utc(end)
+        return n_accepted, n_staged - n_accepted + self._repeated[kind], _utc(start), _utc(end)
 
     def _write_rejects(self, database: duckdb.DuckDBPyConnection, ingestion_id: str, otherwise: datetime) -> None:
         """A reject that does not say when it arrived is filed under the end of the ingestion's interval."""

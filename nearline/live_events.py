@@ -11,7 +11,7 @@ import duckdb
 
 from freshet.contract import Event
 from ingestion.event_log import EventLog
-from ingestion.ingest import LIVE
+from ingestion.ingest import LIVE, LivePosition
 from ingestion.lake import Lake
 from ingestion.lake_schema import RecordType
 from nearline.session_features import UserState, fold, is_folded
@@ -58,11 +58,12 @@ def sequence_in_marts(lake: Lake, features_dir: Path) -> int:
     n_known = _n_landed(features_dir / "fct_ingestion_counts.parquet")
     ends, n_landed = [0, 0], 0
     for entry in lake.ledger():
-        if entry.source != LIVE:
+        reached = LivePosition.of(entry.ingestion_id)
+        if reached is None:
             continue
         n_landed += sum(counts.n_landed for counts in entry.counts if counts.record_type is RecordType.EVENT)
         if n_landed <= n_known:
-            ends.append(int(entry.ingestion_id.rpartition("-")[2]))
+            ends.append(reached.events)
     return ends[-2]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from freshet.contract import INTERACTION_TYPES, MAX_RECENT_EVENTS, NEGATIVE_TYPES, SESSION_GAP, Event
+from freshet.contract import INTERACTION_TYPES, MAX_RECENT_EVENTS, SESSION_GAP, Event, is_negative
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -36,7 +36,7 @@ class RecentEvent:
     @property
     def is_negative(self) -> bool:
         """The user said that they do not want this item."""
-        return self.event_type in NEGATIVE_TYPES
+        return is_negative(self.event_type, self.value)
 
 
 @dataclass(frozen=True, slots=True)

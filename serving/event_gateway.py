@@ -10,10 +10,10 @@ from pydantic_core import to_json
 
 from freshet.contract import MAX_EVENT_BYTES, MAX_EVENTS_PER_REQUEST, Event
 from ingestion.event_log import EventLog
+from ingestion.live_rejects import Reject, SqliteRejects
 from serving.event_forms import CLOUD_EVENT, CLOUD_EVENT_BATCH, RejectedEventError, check_size, to_event
 from serving.metrics import Metrics
 from serving.problems import FieldProblem, ProblemError
-from serving.rejects import Reject, SqliteRejects
 from serving.schemas import EventResult, EventsAccepted
 from serving.strict_json import parse_json
 

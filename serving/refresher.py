@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import Final
 
-from freshet.contract import INTERACTION_TYPES, NEGATIVE_TYPES
+from freshet.contract import INTERACTION_TYPES, is_negative
 from ingestion.event_log import EventLog
 from nearline.user_states import OnlineStoreError
 from serving.catalogue import CatalogueFile
@@ -98,6 +98,7 @@ class LogCounts:
         """Everything counted so far; a long log is read over several calls."""
         for sequence, event in self._log.read(self._position, _LOG_EVENTS_PER_REFRESH):
             self._position = sequence
-            if event.item_id and event.event_type in INTERACTION_TYPES - NEGATIVE_TYPES:
+            is_positive = event.event_type in INTERACTION_TYPES and not is_negative(event.event_type, event.value)
+            if event.item_id and is_positive:
                 self._counts[event.item_id] += 1
         return Popularity({item_id: (0, 0, 0, count) for item_id, count in self._counts.items()}, None)

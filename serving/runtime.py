@@ -6,6 +6,7 @@ from typing import Final
 
 from freshet.settings import Settings
 from ingestion.event_log import SqliteEventLog
+from ingestion.live_rejects import SqliteRejects
 from nearline.feast_handle import FeastHandle
 from nearline.offsets import SqliteOffsets, WorkerLock
 from nearline.user_states import FeastUserStates, OnlineStoreError
@@ -19,7 +20,6 @@ from serving.online_features import FeastOnlineFeatures
 from serving.profiles import Profiles
 from serving.recommender import Recommender
 from serving.refresher import CatalogueRefresher
-from serving.rejects import SqliteRejects
 from serving.schemas import Readiness
 from serving.similar import SimilarItemsFinder
 from serving.snapshot import CurrentSnapshot
@@ -39,7 +39,7 @@ class Runtime:
         self.metrics = metrics
         self.current = CurrentSnapshot()
         self._log = SqliteEventLog(settings.log_path)
-        self._rejects = SqliteRejects(settings.log_path.with_name("rejects.db"))
+        self._rejects = SqliteRejects(settings.live_rejects_path)
         self._offsets = SqliteOffsets(settings.log_path.with_name("offsets.db"))
         self._lock = WorkerLock(settings.log_path.with_name("nearline.lock"))
         self._store = FeastHandle(settings.home)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet.contract import MAX_RECENT_EVENTS, NEGATIVE_TYPES
+from freshet.contract import MAX_RECENT_EVENTS, NEGATIVE_TYPES, EventType
 from training.history import PADDING, SESSION_GAP_US, HistoryBatch
 from training.text_tower import item_text
 
@@ -329,6 +329,14 @@ def _sequences_known_by(table: pa.Table, as_of: int) -> pa.Table:
     return table.filter(pa.array(n_known > 0)).combine_chunks()
 
 
+def _is_negative(types: pa.ChunkedArray, values: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """The contract's rule, a column at a time."""
+    never = pc.is_in(types, pa.array(sorted(NEGATIVE_TYPES)))
+    returned = pc.and_(pc.equal(types, str(EventType.PURCHASE)), pc.fill_null(pc.less(values, 0), False))
+    found: NDArray[np.bool_] = pc.or_(never, returned).to_numpy()
+    return found
+
+
 def _events(sequences: pa.Table, index_of: dict[str, int], cut: int) -> Events:
     """Flatten the sequences; interactions with items that are not in the index are dropped, as serving drops them."""
     lengths = pc.list_value_length(sequences["item_ids"]).to_numpy()
@@ -343,7 +351,7 @@ def _events(sequences: pa.Table, index_of: dict[str, int], cut: int) -> Events:
         item=item,
         occurred_at=occurred_at,
         received_at=received_at,
-        is_negative=pc.is_in(types, pa.array(sorted(NEGATIVE_TYPES))).to_numpy(),
+        is_negative=_is_negative(types, pc.list_flatten(sequences["event_values"])),
         session=_sessions(user, occurred_at, np.maximum(occurred_at, received_at) <= cut),
     )
     return events.where(item != PADDING)

@@ -10,13 +10,24 @@
 {%- endmacro %}
 
 {% macro create_processed_ingestions() %}
-    create table if not exists {{ processed_ingestions() }} (model_name varchar, ingestion_id varchar)
+    create table if not exists {{ processed_ingestions() }} (
+        model_name varchar, ingestion_id varchar, invocation_id varchar
+    )
 {% endmacro %}
 
-{#- Before an incremental model is built anew: it has processed nothing. -#}
+{#-
+  Before an incremental model is built: from nothing, it has processed nothing; upon what is there, it must be known what
+  that rests on, or everything would be taken for new and counted twice.
+-#}
 {% macro forget_ingestions() %}
-    {%- if model.config.materialized == "incremental" and not is_incremental() -%}
-        delete from {{ processed_ingestions() }} where model_name = '{{ this.name }}'
+    {%- if model.config.materialized == "incremental" -%}
+        {%- if not is_incremental() -%}
+            delete from {{ processed_ingestions() }} where model_name = '{{ this.name }}'
+        {%- elif execute and not run_query(ingestions_processed_by(this.name)).rows -%}
+            {{ exceptions.raise_compiler_error(
+                this.name ~ " was built by another Freshet: run `freshet transform --full-refresh` once"
+            ) }}
+        {%- endif -%}
     {%- endif -%}
 {% endmacro %}
 
@@ -27,7 +38,7 @@
 {% macro remember_ingestions() %}
     {%- if model.config.materialized == "incremental" -%}
         insert into {{ processed_ingestions() }}
-        select distinct '{{ this.name }}', ingestion_id
+        select distinct '{{ this.name }}', ingestion_id, '{{ invocation_id }}'
         from {{ target.schema }}.stg_lake__ingestions
         where ingestion_id not in ({{ ingestions_processed_by(this.name) }})
     {%- endif -%}
@@ -90,4 +101,41 @@
     {%- if is_incremental() -%}
         where user_id in (select news.user_id from {{ ref("fct_interactions") }} as news where {{ is_new("news.ingestion_id") }})
     {%- endif -%}
+{%- endmacro %}
+
+{#-
+  In tests: whether an entity (a user, an item, an event) has to do with what this build has processed. What earlier
+  builds wrote, they have tested; a build from nothing, and a run of the tests alone, look at everything.
+-#}
+{% macro is_touched(entity_id, column=none) -%}
+    {%- if build_has_news() -%}
+        {{ column or entity_id }} in (
+            select touched.{{ entity_id }}
+            from {{ target.schema }}.stg_lake__events as touched
+            where touched.ingestion_id in (
+                select ingestion_id from {{ processed_ingestions() }} where invocation_id = '{{ invocation_id }}'
+            )
+        )
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro build_has_news() -%}
+    {%- if execute -%}
+        {%- set news = "select 1 from " ~ processed_ingestions() ~ " where invocation_id = '" ~ invocation_id ~ "'" -%}
+        {{ return(run_query(news ~ " limit 1").rows | length > 0) }}
+    {%- endif -%}
+    {{ return(false) }}
+{%- endmacro %}
+
+{#- In tests of keys: which rows to look at. What is rebuilt as a whole is looked at as a whole. -#}
+{% macro rows_to_test(relation, columns) -%}
+    {%- set nodes = graph.nodes.values() | selectattr("name", "equalto", relation.identifier) | list if execute else [] -%}
+    {%- if nodes and nodes[0].config.materialized == "incremental" -%}
+        {%- for entity_id in ("event_id", "user_id", "item_id") if entity_id in columns -%}
+            {{ return(is_touched(entity_id)) }}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return("true") }}
 {%- endmacro %}

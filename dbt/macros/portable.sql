@@ -79,6 +79,20 @@
 {%- endmacro %}
 
 
+{#- How many elements a list within a JSON text has; null where there is none. -#}
+{% macro json_list_length(json_text, field) -%}
+    {{ adapter.dispatch("json_list_length", "freshet")(json_text, field) }}
+{%- endmacro %}
+
+{% macro duckdb__json_list_length(json_text, field) -%}
+    cast(json_array_length({{ json_text }}, '$.{{ field }}') as bigint)
+{%- endmacro %}
+
+{% macro spark__json_list_length(json_text, field) -%}
+    json_array_length(get_json_object({{ json_text }}, '$.{{ field }}'))
+{%- endmacro %}
+
+
 {#- A short text that is the same for rows that say the same in these columns, nulls included. -#}
 {% macro fingerprint(columns) -%}
     {{ adapter.dispatch("fingerprint", "freshet")(columns) }}
@@ -119,6 +133,40 @@
         {%- do records.append(value ~ " as " ~ name) -%}
     {%- endfor -%}
     sort_array(collect_list(struct({{ records | join(", ") }})))
+{%- endmacro %}
+
+
+{#- Parallel lists as one list of records, the other way round than `field_of_records`. -#}
+{% macro records_of_lists(fields) -%}
+    {{ adapter.dispatch("records_of_lists", "freshet")(fields) }}
+{%- endmacro %}
+
+{% macro duckdb__records_of_lists(fields) -%}
+    {%- set records = [] -%}
+    {%- for name, list in fields.items() -%}
+        {%- do records.append(name ~ ": " ~ list ~ "[place]") -%}
+    {%- endfor -%}
+    list_transform(range(1, len({{ fields.values() | first }}) + 1), lambda place: {{ "{" ~ records | join(", ") ~ "}" }})
+{%- endmacro %}
+
+{% macro spark__records_of_lists(fields) -%}
+    arrays_zip(
+        {%- for name, list in fields.items() %}{{ list }} as {{ name }}{{ ", " if not loop.last }}{% endfor -%}
+    )
+{%- endmacro %}
+
+
+{#- In a group: all that its lists hold, each value once, sorted. -#}
+{% macro sorted_union(list) -%}
+    {{ adapter.dispatch("sorted_union", "freshet")(list) }}
+{%- endmacro %}
+
+{% macro duckdb__sorted_union(list) -%}
+    list_sort(list_distinct(flatten(list({{ list }}))))
+{%- endmacro %}
+
+{% macro spark__sorted_union(list) -%}
+    array_sort(array_distinct(flatten(collect_list({{ list }}))))
 {%- endmacro %}
 
 

@@ -4,6 +4,7 @@
 with interactions as (
 
     select * from {{ ref("fct_interactions") }}
+    where {{ is_touched("user_id") }}
 
 ),
 
@@ -44,8 +45,8 @@ item_counts as (
         item_id,
         known_at,
         count(*) over (partition by item_id order by known_at) as n_known
-    from interactions
-    where not is_negative
+    from {{ ref("fct_interactions") }}
+    where not is_negative and {{ is_touched("item_id") }}
 
 ),
 
@@ -58,6 +59,7 @@ states as (
         len(recent_event_ids) as n_recent,
         len(seen_item_ids) as n_seen
     from {{ ref("fct_user_recent_events") }}
+    where {{ is_touched("user_id") }}
 
 ),
 
@@ -121,7 +123,9 @@ activity_from_the_future as (
     from {{ ref("fct_user_activity_daily") }} as activity
     asof left join user_counts
         on activity.user_id = user_counts.user_id and activity.event_timestamp > user_counts.known_at
-    where activity.n_interactions_total is distinct from user_counts.n_known
+    where
+        activity.n_interactions_total is distinct from user_counts.n_known
+        and {{ is_touched("user_id", "activity.user_id") }}
 
 ),
 
@@ -134,7 +138,9 @@ popularity_from_the_future as (
     from {{ ref("fct_item_popularity_daily") }} as popularity
     asof left join item_counts
         on popularity.item_id = item_counts.item_id and popularity.event_timestamp > item_counts.known_at
-    where popularity.n_interactions_total is distinct from item_counts.n_known
+    where
+        popularity.n_interactions_total is distinct from item_counts.n_known
+        and {{ is_touched("item_id", "popularity.item_id") }}
 
 )
 

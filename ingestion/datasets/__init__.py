@@ -3,12 +3,16 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ingestion.datasets import demo, files, movielens
+from ingestion.datasets import amazon_reviews, demo, files, goodbooks, movielens, online_retail
 from ingestion.datasets.adapter import DatasetAdapter, DatasetContext, DatasetError
 
 DATASETS: Mapping[str, Callable[[DatasetContext], DatasetAdapter]] = {
     demo.NAME: demo.open_dataset,
+    movielens.SMALL_NAME: movielens.open_small,
     movielens.NAME: movielens.open_dataset,
+    goodbooks.NAME: goodbooks.open_dataset,
+    online_retail.NAME: online_retail.open_dataset,
+    amazon_reviews.NAME: amazon_reviews.open_dataset,
 }
 
 
@@ -22,4 +26,4 @@ def open_dataset(name: str, context: DatasetContext) -> DatasetAdapter:
             f"there is no dataset {name!r} and no such path: known names are {', '.join(sorted(DATASETS))}; "
             "or give the path of a folder or file with your own events"
         )
-    return files.open_dataset(path)
+    return files.open_folder(path, context.lake_dir)

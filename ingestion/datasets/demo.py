@@ -29,7 +29,10 @@ MEAN_DELAY_US = 3 * 3_600_000_000
 
 
 def open_dataset(context: DatasetContext) -> "Demo":
-    """The world that the settings describe."""
+    """A simulated shop, made on the spot: FRESHET_SEED and FRESHET_DEMO_* say which.
+
+    The truth about it (who would like what) is written beside the home, so that a recommender can be judged by it.
+    """
     return Demo(context)
 
 

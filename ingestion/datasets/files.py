@@ -1,30 +1,31 @@
-"""Your own data: Parquet, CSV or JSONL in the contract's column names.
+"""Your own data: Parquet, CSV or JSONL, in the contract's column names or with a mapping from yours.
 
-A folder with ``events.*``, and optionally ``items.*`` and ``users.*``; or one file of events. What may be left out:
-``received_at`` (then it is when the event happened), ``event_id`` (then it is made from the row, so that equal rows
-count once), and items (then every item that events name is its own title). In CSV, lists are JSON or ``a|b``, and
-objects are JSON.
+What may be left out: ``received_at`` (then it is when the event happened), ``event_id`` (then it is made from the row,
+so that equal rows count once), the times of items (``known_items.py`` says what they are then), and items altogether
+(then every item that events name, and that nobody has described, is its own title). In CSV, lists are JSON or
+``a|b``, and objects are JSON.
+
+All your own files are one world: a second month, a corrected file or a new catalogue adds to the same home.
 """
 
-import csv
-import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from freshet.contract import UtcDatetime
-from ingestion.datasets.adapter import DatasetError, chunks, csv_rows, hash_of, natural_id
+from ingestion.datasets.adapter import DatasetError, chunks, converted, hash_of, natural_id
+from ingestion.datasets.file_formats import FORMATS, SUFFIXES, columns_of, format_of, rows_of
+from ingestion.datasets.known_items import KnownItems
+from ingestion.datasets.mapping import FileMapping, RecordReader, nearest, read_mapping
 from ingestion.lake_schema import RecordType, contract_schema
-from ingestion.landing import BATCH_SIZE, RawBatch, RawRow, in_batches
+from ingestion.landing import RawBatch, RawRow, in_batches
 
-ADAPTER_VERSION = "1"
+ADAPTER_VERSION = "2"
 NAME = "files"
-SUFFIXES = (".parquet", ".csv", ".jsonl")
+MAPPING = "mapping.yaml"
 
 _MAY_BE_MISSING = {
     RecordType.EVENT: set(contract_schema(RecordType.EVENT.model).names) - {"event_type", "user_id", "occurred_at"},
@@ -37,51 +38,89 @@ _IDS = ("event_id", "user_id", "item_id", "session_id", "recommendation_id")
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(UtcDatetime)
 
 
-def open_dataset(path: Path) -> "NeutralFiles":
-    """The files at ``path``. Raises DatasetError when there are no events among them."""
+def open_folder(path: Path, lake: Path) -> "OwnFiles":
+    """The files at ``path``: a folder with ``events.*`` and perhaps others and a mapping, or one file of events."""
     path = path.resolve()
-    if path.is_dir():
-        found = {kind: file for kind in RecordType if (file := _named(path, kind.folder)) is not None}
+    if not path.is_dir():
+        found = {RecordType.EVENT: [path]} if format_of(path) else {}
     else:
-        found = {RecordType.EVENT: path} if path.suffix in SUFFIXES else {}
+        found = {kind: [file] for kind in RecordType if (file := _named(path, kind.folder)) is not None}
     if RecordType.EVENT not in found:
-        names = ", ".join(f"events{suffix}" for suffix in SUFFIXES)
+        names = ", ".join(f"events.{name}" for name in FORMATS)
         raise DatasetError(f"{path} holds no events: give a folder with one of {names}, or such a file itself")
-    return NeutralFiles(path, found)
+    mapping = path / MAPPING
+    return OwnFiles(found, read_mapping(mapping) if mapping.is_file() else None, lake)
 
 
-class NeutralFiles:
-    """The adapter of files that already speak the contract's language."""
+def open_files(given: Mapping[RecordType, str], mapping: Path | None, lake: Path) -> "OwnFiles":
+    """The files that each option names: one file, all files of a folder, or those that a pattern matches."""
+    found = {kind: _listed(text) for kind, text in given.items()}
+    return OwnFiles(found, read_mapping(mapping) if mapping else None, lake)
+
+
+class OwnFiles:
+    """The adapter of somebody's own files."""
 
     name = NAME
+    world = "your own files"
     licence = "your own data, your own terms"
 
-    def __init__(self, path: Path, found: Mapping[RecordType, Path]) -> None:
-        """``found`` names the file of each kind of record; events are always there."""
-        self.path, self._found = path, found
-        self.world = f"the files at {path}"
-        self.origin = f"read {', '.join(file.name for file in found.values())} at {path}"
+    def __init__(self, found: Mapping[RecordType, Sequence[Path]], mapping: FileMapping | None, lake: Path) -> None:
+        """``found`` names the files of each kind of record. Raises DatasetError when a header cannot be right."""
+        self._found, self._mapping, self._lake = found, mapping, lake
+        self.origin = f"read {', '.join(str(file) for files in found.values() for file in files)}"
         self._first_event_at: datetime | None = None
-        self._first_lines: dict[str, int] = {}
+        self._first_lines: dict[str, tuple[str, int]] = {}
+        for kind, files in found.items():
+            for file in files:
+                _check_columns(file, kind, columns_of(file), self._reader(kind))
 
     def fingerprint(self) -> str:
-        """The content of the files."""
-        return hash_of(part for kind, file in self._found.items() for part in _content(kind, file))
+        """The content of the files, and of the mapping."""
+        return hash_of(self._content())
 
     def read(self) -> Iterator[RawBatch]:
         """Events first: they say when the catalogue begins, and what is in it where no file does."""
         self._first_event_at, self._first_lines = None, {}
-        events = self._found[RecordType.EVENT]
-        yield from in_batches(RecordType.EVENT, events.name, map(self._event, _rows(events, RecordType.EVENT)))
-        items, users = self._found.get(RecordType.ITEM), self._found.get(RecordType.USER)
-        if items is None:
-            yield from in_batches(RecordType.ITEM, events.name, self._derived_items())
-        else:
-            yield from in_batches(RecordType.ITEM, items.name, map(self._item, _rows(items, RecordType.ITEM)))
-        if users is not None:
-            yield from in_batches(RecordType.USER, users.name, _rows(users, RecordType.USER), self._first_event_at)
+        for file in self._found.get(RecordType.EVENT, ()):
+            rows = (self._event(row, file.name) for row in self._rows(file, RecordType.EVENT))
+            yield from in_batches(RecordType.EVENT, file.name, rows)
+        known = KnownItems(self._lake)
+        since = self._first_event_at or known.newest_event_at  # None when neither has any event
+        for file in self._found.get(RecordType.ITEM, ()):
+            rows = (_timed(row, known, since) for row in self._rows(file, RecordType.ITEM))
+            yield from in_batches(RecordType.ITEM, file.name, rows)
+        if RecordType.ITEM not in self._found:
+            yield from self._undescribed(known)
+        for file in self._found.get(RecordType.USER, ()):
+            yield from in_batches(
+                RecordType.USER, file.name, self._rows(file, RecordType.USER), known.newest_event_at or since
+            )
 
-    def _event(self, row: RawRow) -> RawRow:
+    def _content(self) -> Iterator[bytes]:
+        yield f"{ADAPTER_VERSION} {self._mapping.model_dump_json() if self._mapping else ''}".encode()
+        for kind, files in self._found.items():
+            for path in files:
+                yield f" {kind} {path.name} ".encode()
+                with path.open("rb") as file:
+                    yield from chunks(file)
+
+    def _reader(self, kind: RecordType) -> RecordReader | None:
+        return RecordReader(self._mapping.of(kind), kind) if self._mapping else None
+
+    def _rows(self, file: Path, kind: RecordType) -> Iterator[RawRow]:
+        """The rows of one file, records in the contract's names and types as far as the format does not carry them."""
+        reader, is_text = self._reader(kind), format_of(file) == "csv"
+        separator = self._mapping.of(kind).separator if self._mapping else "|"
+        is_json = format_of(file) == "jsonl"
+
+        def record(raw: Mapping[str, object], _: int) -> Mapping[str, object]:
+            named = raw if reader is None else reader.record(raw)
+            return _plain(named, is_text=is_text, is_json=is_json, separator=separator)
+
+        return (converted(row, record) for row in rows_of(file))
+
+    def _event(self, row: RawRow, file: str) -> RawRow:
         if row.record is None or row.defect is not None:
             return row
         event = dict(row.record)
@@ -93,19 +132,26 @@ class NeutralFiles:
         if isinstance(occurred_at, datetime) and (self._first_event_at is None or occurred_at < self._first_event_at):
             self._first_event_at = occurred_at
         if isinstance(event.get("item_id"), str) and RecordType.ITEM not in self._found:
-            self._first_lines.setdefault(str(event["item_id"]), row.line)
+            self._first_lines.setdefault(str(event["item_id"]), (file, row.line))
         return row._replace(record=event)
 
-    def _item(self, row: RawRow) -> RawRow:
-        """Without a time of its own an item is as old as the first event, never younger."""
-        if row.record is None or row.record.get("updated_at") is not None:
-            return row
-        return row._replace(record={**row.record, "updated_at": self._first_event_at})
-
-    def _derived_items(self) -> Iterator[RawRow]:
+    def _undescribed(self, known: KnownItems) -> Iterator[RawBatch]:
+        """An item that nobody has described is called by its id."""
         since = self._first_event_at
-        for item_id, line in self._first_lines.items():
-            yield RawRow(line, {"item_id": item_id, "title": item_id, "available_from": since, "updated_at": since})
+        for file in dict.fromkeys(name for name, _ in self._first_lines.values()):
+            rows = (
+                RawRow(line, {"item_id": item_id, "title": item_id, "available_from": since, "updated_at": since})
+                for item_id, (name, line) in self._first_lines.items()
+                if name == file and item_id not in known
+            )
+            yield from in_batches(RecordType.ITEM, file, rows)
+
+
+def _timed(row: RawRow, known: KnownItems, first_event_at: datetime | None) -> RawRow:
+    if row.record is None or row.defect is not None or row.record.get("updated_at") is not None:
+        return row
+    since = None if first_event_at is None else known.since(row.record, first_event_at)
+    return row._replace(record={**row.record, "updated_at": since})
 
 
 def _named(folder: Path, stem: str) -> Path | None:
@@ -115,80 +161,52 @@ def _named(folder: Path, stem: str) -> Path | None:
     return files[0] if files else None
 
 
-def _content(kind: RecordType, file: Path) -> Iterator[bytes]:
-    yield f"{ADAPTER_VERSION} {kind} {file.suffix} ".encode()
-    with file.open("rb") as opened:
-        yield from chunks(opened)
+def _listed(text: str) -> list[Path]:
+    """The files that somebody meant, all of one format."""
+    path = Path(text).expanduser()
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if format_of(file) and not file.name.startswith(".")]
+    else:
+        files = [path] if path.is_file() else sorted(path.parent.glob(path.name))
+    if not files:
+        raise DatasetError(f"{text} is no file, no folder with {', '.join(SUFFIXES)} and no pattern of such files")
+    formats = {format_of(file) for file in files}
+    if None in formats or len(formats) > 1:
+        raise DatasetError(f"{text} is not of one format: all files should end in one of {', '.join(SUFFIXES)}")
+    return [file.resolve() for file in files]
 
 
-def _rows(file: Path, kind: RecordType) -> Iterator[RawRow]:
-    """The rows of one file, records in the contract's names and types as far as the format does not carry them."""
-    rows = {".parquet": _parquet_rows, ".csv": _csv_rows, ".jsonl": _jsonl_rows}[file.suffix](file, kind)
-    return (row if row.defect is not None else row._replace(record=_plain(row.raw, file.suffix)) for row in rows)
-
-
-def _parquet_rows(file: Path, kind: RecordType) -> Iterator[RawRow]:
-    try:
-        parquet = pq.ParquetFile(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DatasetError(f"{file} is not a Parquet file: {error}") from None
-    _check_columns(file, kind, parquet.schema_arrow.names)
-    line = 0
-    for batch in parquet.iter_batches(BATCH_SIZE):
-        for raw in batch.to_pylist():
-            line += 1
-            yield RawRow(line, raw)
-
-
-def _csv_rows(file: Path, kind: RecordType) -> Iterator[RawRow]:
-    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        _check_columns(file, kind, next(csv.reader(lines), []))
-        lines.seek(0)
-        yield from csv_rows(lines, str(file))
-
-
-def _jsonl_rows(file: Path, kind: RecordType) -> Iterator[RawRow]:
-    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
-        for line, text in enumerate(lines, start=1):
-            if text.strip():
-                yield _json_row(line, text)
-
-
-def _json_row(line: int, text: str) -> RawRow:
-    try:
-        raw = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        return RawRow(line, {"line": text.rstrip("\n")}, {}, f"the line is not JSON: {error}")
-    if not isinstance(raw, dict):
-        return RawRow(line, {"line": text.rstrip("\n")}, {}, "the line is not a JSON object")
-    return RawRow(line, raw)
-
-
-def _check_columns(file: Path, kind: RecordType, columns: list[str]) -> None:
+def _check_columns(file: Path, kind: RecordType, columns: list[str] | None, reader: RecordReader | None) -> None:
     """A wrong header would make every row wrong: say so once."""
+    if columns is None:
+        return
     known = contract_schema(kind.model).names
-    for name in columns:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"did you mean {close[0]}?"
-                if close
-                else f"known are {', '.join(known)}; other values go into an object"
-            )
-            raise DatasetError(f"{file} has a column {name!r} that no {kind} has: {hint}")
+    if reader is not None:
+        for name in reader.missing_columns(columns):
+            raise DatasetError(f"{file} has no column {name!r}, which the mapping names: {nearest(name, columns)}")
+    else:
+        for name in columns:
+            if name not in known:
+                hint = nearest(name, known)
+                raise DatasetError(
+                    f"{file} has a column {name!r} that no {kind} has: {hint} (--mapping says what other columns mean)"
+                )
+    provided = columns if reader is None else reader.provides(columns)
     for name in known:
-        if name not in columns and name not in _MAY_BE_MISSING[kind]:
+        if name not in provided and name not in _MAY_BE_MISSING[kind]:
             raise DatasetError(f"{file} has no column {name!r}, which every {kind} needs; it has {', '.join(columns)}")
 
 
-def _plain(raw: Mapping[str, object], suffix: str) -> dict[str, object]:
+def _plain(raw: Mapping[str, object], *, is_text: bool, is_json: bool, separator: str) -> dict[str, object]:
     """Nothing is None, not empty text; ids are text even where they are written as whole numbers."""
     record = {name: value for name, value in raw.items() if value is not None}
-    if suffix == ".csv":
+    if is_text:
         record = {name: value for name, value in record.items() if value != ""}
-        record |= {name: _list(str(record[name])) for name in _LISTS if name in record}
+    for name in _LISTS:
+        if isinstance(record.get(name), str):
+            record[name] = _list(str(record[name]), separator)
     for name in _OBJECTS:
-        if isinstance(record.get(name), str) and suffix != ".jsonl":
+        if isinstance(record.get(name), str) and not is_json:
             record[name] = _json(str(record[name]))
     for name in _IDS:
         if type(record.get(name)) is int:
@@ -196,8 +214,10 @@ def _plain(raw: Mapping[str, object], suffix: str) -> dict[str, object]:
     return record
 
 
-def _list(text: str) -> object:
-    return _json(text) if text.startswith("[") else text.split("|")
+def _list(text: str, separator: str) -> object:
+    if text.startswith("["):
+        return _json(text)
+    return [part.strip() for part in text.split(separator) if part.strip()]
 
 
 def _json(text: str) -> object:

@@ -4,39 +4,72 @@ A film is known from the dataset's first event on: MovieLens does not say when a
 hide films from users who rated them, while any other source (its first rating, say) would be a look at the future.
 """
 
+import hashlib
 import logging
 import re
-import urllib.error
-import urllib.request
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from io import TextIOWrapper
 from pathlib import Path
-from typing import IO
 
-from ingestion.datasets.adapter import DatasetContext, DatasetError, chunks, csv_rows, hash_of, natural_id
+from ingestion.datasets.adapter import DatasetContext, DatasetError, RowError, chunks, converted, hash_of, natural_id
+from ingestion.datasets.download import download, fetch_text
+from ingestion.datasets.original_files import OriginalFiles
 from ingestion.lake_schema import RecordType
 from ingestion.landing import RawBatch, RawRow, in_batches
 
 logger = logging.getLogger(__name__)
 
 ADAPTER_VERSION = "1"
-NAME = "movielens-small"
-FOLDERS = ("ml-latest-small", "movielens-latest-small")
-ARCHIVE = "ml-latest-small.zip"
-URL = f"https://files.grouplens.org/datasets/movielens/{ARCHIVE}"
-DOWNLOAD_TIMEOUT_SECONDS = 60
+NAME, SMALL_NAME = "movielens", "movielens-small"
+HOST = "https://files.grouplens.org/datasets/movielens"
+FILES = ("links.csv", "movies.csv", "ratings.csv", "tags.csv")
 
-# The edition of September 2018. GroupLens may make a new "latest": a download is checked, your folder only compared.
-SHA256 = {
-    "links.csv": "97ad18e4e56a09363c65676b6cb3482ce3e2cea2372a24620c1599c843325f31",
-    "movies.csv": "5a5f32dd9bb3797b8e728a1b98958789d2b13f294a69fdfbc5727f8a9611aa07",
-    "ratings.csv": "aa289ca83157595d0df6aea1be6a4ded676ddc4385472e8313a8ed9805352646",
-    "tags.csv": "92a9f8bb7916dceef6151209845788c3643f794dfa79d1feaec7121b5960399d",
-}
+
+@dataclass(frozen=True)
+class Edition:
+    """One of GroupLens's releases in today's layout; those before 20m were laid out otherwise."""
+
+    name: str
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """Of its files, where GroupLens publishes no checksum of the archive; a folder of yours is only compared."""
+
+    @property
+    def archive(self) -> str:
+        """The zip as GroupLens names it."""
+        return f"ml-{self.name}.zip"
+
+    @property
+    def url(self) -> str:
+        """Where GroupLens offers it."""
+        return f"{HOST}/{self.archive}"
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """How people call the unpacked archive."""
+        return (f"ml-{self.name}", f"movielens-{self.name}")
+
+    def find(self, datasets_dir: Path) -> Path | None:
+        """The folder or the archive, if one is there."""
+        for folder in self.folders:
+            if (datasets_dir / folder / "ratings.csv").is_file():
+                return datasets_dir / folder
+        archive = datasets_dir / self.archive
+        return archive if archive.is_file() else None
+
+
+# GroupLens may make a new "latest": this is the edition of September 2018.
+SMALL = Edition(
+    "latest-small",
+    {
+        "links.csv": "97ad18e4e56a09363c65676b6cb3482ce3e2cea2372a24620c1599c843325f31",
+        "movies.csv": "5a5f32dd9bb3797b8e728a1b98958789d2b13f294a69fdfbc5727f8a9611aa07",
+        "ratings.csv": "aa289ca83157595d0df6aea1be6a4ded676ddc4385472e8313a8ed9805352646",
+        "tags.csv": "92a9f8bb7916dceef6151209845788c3643f794dfa79d1feaec7121b5960399d",
+    },
+)
+EDITIONS = {edition.name: edition for edition in (Edition("32m"), Edition("25m"), Edition("20m"), SMALL)}
+"""The largest first."""
 
 _YEAR = re.compile(r"\((\d{4})(?:[–-]\d{4})?\)\s*$")
 _ARTICLES = "The|A|An|La|Le|Les|L'|Il|Lo|I|El|Los|Las|Der|Die|Das|Un|Une|Una|Det|De|En"
@@ -44,65 +77,71 @@ _ARTICLES = "The|A|An|La|Le|Les|L'|Il|Lo|I|El|Los|Las|Der|Die|Das|Un|Une|Una|Det
 _TRAILING_ARTICLE = re.compile(rf"(^|\()([^()]+), ({_ARTICLES})(?=\s*(?:\(|\)|$))")
 
 
+def open_small(context: DatasetContext) -> "MovieLens":
+    """100,836 ratings and 3,683 tags of films (MovieLens latest-small).
+
+    Taken from ml-latest-small/ or ml-latest-small.zip in FRESHET_DATASETS_DIR; otherwise downloaded from GroupLens
+    and checked.
+    """
+    return _open(SMALL, context.datasets_dir)
+
+
 def open_dataset(context: DatasetContext) -> "MovieLens":
-    """Find MovieLens under the datasets folder, or fetch it from GroupLens."""
-    folder = context.datasets_dir
-    for name in FOLDERS:
-        if (folder / name / "ratings.csv").is_file():
-            return MovieLens(folder / name, f"found the folder {folder / name}")
-    if (folder / ARCHIVE).is_file():
-        return MovieLens(folder / ARCHIVE, f"found the archive {folder / ARCHIVE}")
-    return MovieLens(_download(folder), f"downloaded {URL}, sha256 of its files checked")
+    """20 to 32 million ratings and tags of films (MovieLens 20m, 25m or 32m; latest-small too).
+
+    Taken from ml-32m/, ml-25m.zip or the like in FRESHET_DATASETS_DIR; otherwise downloaded from GroupLens (32m, or
+    the edition that is named) and checked against the md5 that GroupLens publishes.
+    """
+    if context.movielens_edition != "any":
+        return _open(EDITIONS[context.movielens_edition], context.datasets_dir)
+    found = (edition for edition in EDITIONS.values() if edition.find(context.datasets_dir))
+    return _open(next(found, next(iter(EDITIONS.values()))), context.datasets_dir)
+
+
+def _open(edition: Edition, datasets_dir: Path) -> "MovieLens":
+    path = edition.find(datasets_dir)
+    if path is not None:
+        return MovieLens(path, f"found the {'folder' if path.is_dir() else 'archive'} {path}", edition)
+    checked = "sha256 of its files checked" if edition.sha256 else "md5 checked"
+    return MovieLens(_download(edition, datasets_dir), f"downloaded {edition.url}, {checked}", edition)
 
 
 class MovieLens:
-    """The adapter of `ml-latest-small`; larger editions of the same layout would do as well."""
+    """The adapter of one edition."""
 
-    name = NAME
-    world = "MovieLens latest-small"
     licence = (
         "MovieLens by GroupLens (Harper and Konstan 2015, https://doi.org/10.1145/2827872): free for research, "
         "not for commercial use without permission, see its README.txt"
     )
 
-    def __init__(self, path: Path, origin: str) -> None:
+    def __init__(self, path: Path, origin: str, edition: Edition = SMALL) -> None:
         """``path`` is the folder with the four files, or the zip that holds it."""
-        self.path, self.origin = path, origin
+        self.name = SMALL_NAME if edition is SMALL else NAME
+        self.world, self.origin = f"MovieLens {edition.name}", origin
+        self._edition, self._files = edition, OriginalFiles(path, edition.url)
         self._first_event_at: datetime | None = None
         self._users: dict[str, tuple[datetime, int]] = {}
         self._links: dict[object, Mapping[str, object]] = {}
 
     def fingerprint(self) -> str:
         """The content of the four files."""
-        return hash_of(iter([ADAPTER_VERSION.encode(), *(self.sha256(name).encode() for name in sorted(SHA256))]))
-
-    def sha256(self, name: str) -> str:
-        """The sha256 of one of the files."""
-        with _opened(self.path, name) as file:
-            return hash_of(chunks(file))
+        return hash_of(iter([ADAPTER_VERSION.encode(), *(self._files.sha256(name).encode() for name in FILES)]))
 
     def read(self) -> Iterator[RawBatch]:
         """Ratings and tags first: they say when the catalogue and each user begin."""
-        if any(self.sha256(name) != expected for name, expected in SHA256.items()):
-            logger.warning("another edition of MovieLens than that of September 2018", extra={"path": str(self.path)})
+        if wrong_files(self._files, self._edition):
+            logger.warning("another edition of MovieLens than that of September 2018", extra={"world": self.world})
         self._first_event_at, self._users = None, {}
         yield from self._batches(RecordType.EVENT, "ratings.csv", self._rating)
         yield from self._batches(RecordType.EVENT, "tags.csv", self._tag)
-        self._links = {row.raw["movieId"]: row.raw for row in self._rows("links.csv") if row.defect is None}
+        self._links = {row.raw["movieId"]: row.raw for row in self._files.rows("links.csv") if row.defect is None}
         yield from self._batches(RecordType.ITEM, "movies.csv", self._item)
         yield from in_batches(RecordType.USER, "ratings.csv", self._user_rows(), self._first_event_at)
-
-    def _rows(self, name: str) -> Iterator[RawRow]:
-        with (
-            _opened(self.path, name) as file,
-            TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as lines,
-        ):
-            yield from csv_rows(lines, name)
 
     def _batches(
         self, kind: RecordType, name: str, convert: Callable[[Mapping[str, object], int], dict[str, object]]
     ) -> Iterator[RawBatch]:
-        return in_batches(kind, name, (_converted(row, convert) for row in self._rows(name)))
+        return in_batches(kind, name, (converted(row, convert) for row in self._files.rows(name)))
 
     def _rating(self, raw: Mapping[str, object], line: int) -> dict[str, object]:
         event = self._event("rating", raw, line, "")
@@ -114,13 +153,13 @@ class MovieLens:
 
     def _event(self, event_type: str, raw: Mapping[str, object], line: int, words: str) -> dict[str, object]:
         user_id, item_id, timestamp = str(raw["userId"]), str(raw["movieId"]), str(raw["timestamp"])
-        occurred_at = datetime.fromtimestamp(int(timestamp), UTC)
+        occurred_at = _moment(timestamp)
         if self._first_event_at is None or occurred_at < self._first_event_at:
             self._first_event_at = occurred_at
         if user_id and (user_id not in self._users or occurred_at < self._users[user_id][0]):
             self._users[user_id] = (occurred_at, line)
         return {
-            "event_id": natural_id(NAME, event_type, user_id, item_id, timestamp, words),
+            "event_id": natural_id(self.name, event_type, user_id, item_id, timestamp, words),
             "event_type": event_type,
             "user_id": user_id,
             "item_id": item_id,
@@ -155,60 +194,48 @@ def article_first(title: str) -> str:
     return _TRAILING_ARTICLE.sub(_restored, title)
 
 
+def wrong_files(files: OriginalFiles, edition: Edition) -> list[str]:
+    """Those whose content is not the edition's, where that is known."""
+    return [name for name, expected in edition.sha256.items() if files.sha256(name) != expected]
+
+
 def _restored(match: re.Match[str]) -> str:
     before, name, article = match.groups()
     return f"{before}{article}{'' if article.endswith(chr(39)) else ' '}{name}"
 
 
-def _converted(row: RawRow, convert: Callable[[Mapping[str, object], int], dict[str, object]]) -> RawRow:
-    if row.defect is not None:
-        return row
+def _moment(timestamp: str) -> datetime:
     try:
-        return row._replace(record=convert(row.raw, row.line))
-    except KeyError as error:
-        raise DatasetError(f"the file has no column {error}: is this GroupLens's original?") from None
+        return datetime.fromtimestamp(int(timestamp), UTC)
     except (ValueError, OverflowError, OSError):
-        return row._replace(record={}, defect=f"timestamp: not seconds since 1970 (got {row.raw['timestamp']!r})")
+        raise RowError(f"timestamp: not seconds since 1970 (got {timestamp!r})") from None
 
 
-@contextmanager
-def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
-    """One of the files, whichever way they came."""
-    if path.is_dir():
-        if not (path / name).is_file():
-            raise DatasetError(f"{path / name} is missing: the folder should hold {', '.join(sorted(SHA256))} of {URL}")
-        with (path / name).open("rb") as file:
-            yield file
-        return
+def _download(edition: Edition, folder: Path) -> Path:
+    target = folder / edition.archive
+    looked = ", ".join(str(folder / name) for name in (*edition.folders, edition.archive))
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.namelist() if Path(member).name == name]
-            if not members:
-                raise DatasetError(f"{path} has no {name}: download it again from {URL}")
-            with archive.open(members[0]) as file:
-                yield file
-    except (zipfile.BadZipFile, zlib.error):
-        raise DatasetError(f"{path} is not a whole zip archive: download it again from {URL}") from None
-
-
-def _download(folder: Path) -> Path:
-    looked = ", ".join(str(folder / name) for name in (*FOLDERS, ARCHIVE))
-    target, unfinished = folder / ARCHIVE, folder / f".{ARCHIVE}.unfinished"
-    folder.mkdir(parents=True, exist_ok=True)
-    logger.info("downloading MovieLens", extra={"url": URL})
-    try:
-        with urllib.request.urlopen(URL, timeout=DOWNLOAD_TIMEOUT_SECONDS) as answer:
-            unfinished.write_bytes(b"".join(chunks(answer)))
-    except (urllib.error.URLError, OSError) as error:
+        published = None if edition.sha256 else fetch_text(f"{edition.url}.md5")
+        unfinished = download(edition.url, target)
+    except OSError as error:
         raise DatasetError(
-            f"MovieLens is neither at {looked}, nor could it be downloaded from {URL} ({error}): "
+            f"MovieLens is neither at {looked}, nor could it be downloaded from {edition.url} ({error}): "
             "put the folder or the zip there, or set FRESHET_DATASETS_DIR to where it is"
         ) from None
-    found = MovieLens(unfinished, "")
-    wrong = [name for name, expected in SHA256.items() if found.sha256(name) != expected]
+    if published is not None and _md5(unfinished) not in published.split():
+        raise DatasetError(f"{unfinished} is not what GroupLens published (md5 differs): remove it and try again")
+    wrong = wrong_files(OriginalFiles(unfinished, edition.url), edition)
     if wrong:
         raise DatasetError(
             f"{', '.join(wrong)} in {unfinished} is not the edition of September 2018 (sha256 differs): "
             f"if you trust it, rename the file to {target.name}"
         )
     return unfinished.replace(target)
+
+
+def _md5(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        for chunk in chunks(file):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from freshet.contract import INTERACTION_TYPES, MAX_CLOCK_SKEW, NEGATIVE_TYPES, Event, EventType, Item, User
+from freshet.contract import (
+    INTERACTION_TYPES,
+    MAX_CLOCK_SKEW,
+    NEGATIVE_TYPES,
+    Event,
+    EventType,
+    Item,
+    User,
+    is_negative,
+)
 
 NOON = datetime(2025, 5, 1, 12, tzinfo=UTC)
 EVENT = {
@@ -131,3 +140,10 @@ def test_what_was_only_shown_or_said_is_no_interaction():
 def test_records_cannot_be_changed():
     with pytest.raises(ValidationError, match="frozen"):
         User(user_id="u1").user_id = "u2"
+
+
+def test_hides_dislikes_and_returns_are_negative():
+    assert is_negative("hide", None) and is_negative("dislike", None)
+    assert is_negative("purchase", -1.0)
+    assert not any(is_negative("purchase", value) for value in (None, 0.0, 3.0))
+    assert not is_negative("rating", -1.0)

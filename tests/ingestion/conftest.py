@@ -2,12 +2,17 @@
 
 import csv
 import json
+import os
+import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from freshet.settings import Settings
+
+SMALL_DATASETS = Path(__file__).parent / "small_datasets"
+"""In the publishers' layouts and with their kinds of dirt, but written by us."""
 
 # Every kind of dirt that the real folder has, in miniature.
 MOVIES = [
@@ -87,11 +92,30 @@ def files_in():
     return read
 
 
+@pytest.fixture(scope="session")
+def dataset_folder():
+    """The datasets folder, and whether it has the real data in one of these places; otherwise the small ones."""
+
+    def choose(*places: str) -> tuple[Path, bool]:
+        folder = Path(os.environ.get("FRESHET_DATASETS_DIR", "datasets"))
+        is_real = any((folder / place).exists() for place in places)
+        return (folder if is_real else SMALL_DATASETS), is_real
+
+    return choose
+
+
 @pytest.fixture
-def movielens_dir(tmp_path):
-    """A datasets folder that holds a small MovieLens."""
-    small_movielens(tmp_path / "datasets" / "ml-latest-small")
+def datasets_dir(tmp_path):
+    """A datasets folder of one's own, with a small copy of each."""
+    shutil.copytree(SMALL_DATASETS, tmp_path / "datasets")
     return tmp_path / "datasets"
+
+
+@pytest.fixture
+def movielens_dir(datasets_dir):
+    """A datasets folder that holds a small MovieLens too."""
+    small_movielens(datasets_dir / "ml-latest-small")
+    return datasets_dir
 
 
 @pytest.fixture

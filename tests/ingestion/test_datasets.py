@@ -5,6 +5,7 @@ from itertools import chain
 
 import pytest
 
+from freshet.settings import PROJECT_ROOT
 from ingestion.datasets import DATASETS, open_dataset
 from ingestion.datasets.adapter import DatasetError
 from ingestion.ingest import dataset_context, ingest_dataset
@@ -54,7 +55,9 @@ def test_it_comes_in_batches_of_events_and_items(dataset):
 
 
 def test_items_are_known_no_later_than_their_first_event(dataset):
-    items = {item.item_id: item for item in accepted(dataset, RecordType.ITEM)}
+    items = {}
+    for item in accepted(dataset, RecordType.ITEM):
+        items.setdefault(item.item_id, item)  # versions come in the order of time
     for event in accepted(dataset, RecordType.EVENT):
         if event.item_id is not None:
             item = items[event.item_id]
@@ -95,5 +98,11 @@ def test_it_gives_the_same_bytes_in_another_home(name, make_settings, files_in):
 
 
 def test_an_unknown_name_lists_the_known_ones(settings):
-    with pytest.raises(DatasetError, match=r"no dataset 'netflix'.*demo, movielens-small"):
+    with pytest.raises(DatasetError, match=r"no dataset 'netflix'.*demo,.*movielens-small"):
         open_dataset("netflix", dataset_context(settings))
+
+
+def test_every_dataset_is_in_the_docs():
+    for path in ("README.md", "docs/data.md"):
+        text = (PROJECT_ROOT / path).read_text()
+        assert all(f"`{name}`" in text for name in DATASETS)

@@ -1,14 +1,19 @@
 """People's own files, in three formats, with what they may leave out and what they get wrong."""
 
 import csv
+import gzip
 import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ingestion.balance import accounts
 from ingestion.datasets.adapter import DatasetError
-from ingestion.ingest import ingest_dataset
+from ingestion.datasets.files import open_files
+from ingestion.ingest import ingest, ingest_dataset, rehearse
+from ingestion.lake import Lake
+from ingestion.lake_schema import RecordType
 
 EVENTS = [
     {"event_id": "e1", "event_type": "purchase", "user_id": "7", "item_id": "42", "value": 2.5, "text": None}
@@ -168,3 +173,127 @@ def test_unusable_files_are_refused_by_name(files, sentence, tmp_path, settings)
         (tmp_path / "own" / name).write_text(text)
     with pytest.raises(DatasetError, match=sentence):
         ingest_dataset(settings, str(tmp_path / "own"))
+
+
+CLICK = {"event_type": "click", "user_id": "u1", "item_id": "a"}
+
+
+def bring(settings, **texts):
+    """Ingest files as the command does: events=…, items=…, users=…"""
+    given = {kind: str(texts[kind.folder]) for kind in RecordType if kind.folder in texts}
+    return ingest(settings, open_files(given, None, settings.lake_dir))
+
+
+def clicks(path, *days, **changes):
+    write_jsonl(path, [CLICK | changes | {"occurred_at": f"2025-05-{day:02d}T10:00:00Z"} for day in days])
+    return path
+
+
+def test_a_folder_or_a_pattern_names_many_files(tmp_path, settings, ask):
+    (tmp_path / "all").mkdir()
+    clicks(tmp_path / "all" / "may-1.jsonl", 1)
+    clicks(tmp_path / "all" / "may-2.jsonl", 2, 3)
+    report = bring(settings, events=tmp_path / "all")
+    assert report.counts[0].n_accepted == 3
+    assert bring(settings, events=tmp_path / "all" / "may-*.jsonl") == report
+    files = ask(settings.lake_dir, "events", "source_file, count(*)", "GROUP BY 1 ORDER BY 1")
+    assert files == [("may-1.jsonl", 1), ("may-2.jsonl", 2)]
+
+
+def test_compressed_files_are_read_as_they_are(tmp_path, settings):
+    with gzip.open(tmp_path / "clicks.csv.gz", "wt") as file:
+        file.write("event_type,user_id,item_id,occurred_at\nview,u1,a,2025-05-01T00:00Z\n")
+    assert bring(settings, events=tmp_path / "clicks.csv.gz").counts[0].n_accepted == 1
+    (tmp_path / "torn.csv.gz").write_bytes((tmp_path / "clicks.csv.gz").read_bytes()[:40])
+    with pytest.raises(DatasetError, match=r"torn\.csv\.gz is not a whole gzip file"):
+        bring(settings, events=tmp_path / "torn.csv.gz")
+
+
+@pytest.mark.parametrize("names", [[], ["a.txt"], ["a.csv", "b.jsonl"]])
+def test_files_of_no_or_two_formats_are_refused(names, tmp_path, settings):
+    (tmp_path / "all").mkdir()
+    for name in names:
+        (tmp_path / "all" / name).write_text("")
+    with pytest.raises(DatasetError, match=r"all (is no file, no folder with|is not of one format)"):
+        bring(settings, events=tmp_path / "all")
+
+
+def test_a_mapping_beside_the_events_is_used(tmp_path, settings, ask):
+    (tmp_path / "events.csv").write_text("who,what,when\nu1,a,1746093600\n")
+    (tmp_path / "mapping.yaml").write_text(
+        "events: {columns: {user_id: who, item_id: what, occurred_at: when}, constants: {event_type: view}, "
+        "epoch: seconds}"
+    )
+    ingest_dataset(settings, str(tmp_path))
+    assert ask(settings.lake_dir, "events", "user_id, occurred_at::varchar") == [("u1", "2025-05-01 10:00:00+00")]
+
+
+def test_a_second_month_joins_the_same_world(tmp_path, settings, ask):
+    write_jsonl(tmp_path / "items.jsonl", [{"item_id": "a", "title": "Ball"}])
+    bring(settings, events=clicks(tmp_path / "may.jsonl", 1, 2), items=tmp_path / "items.jsonl")
+    report = bring(settings, events=clicks(tmp_path / "june.jsonl", 30), items=tmp_path / "items.jsonl")
+    assert [(part.n_accepted, part.n_duplicate) for part in report.counts[:2]] == [(1, 0), (0, 1)]
+    report = bring(settings, events=clicks(tmp_path / "july.jsonl", 31, item_id="b"))
+    assert ask(settings.lake_dir, "items", "item_id, title", "ORDER BY 1") == [("a", "Ball"), ("b", "b")]
+
+
+def test_a_corrected_file_brings_only_what_was_mended(tmp_path, settings, ask):
+    rows = [CLICK | {"occurred_at": f"2025-05-0{day}T10:00:00Z"} for day in (1, 2, 3)]
+    write_jsonl(tmp_path / "may.jsonl", [rows[0], rows[1] | {"user_id": ""}, rows[2] | {"event_type": "clik"}])
+    first = bring(settings, events=tmp_path / "may.jsonl")
+    write_jsonl(tmp_path / "may.jsonl", rows)
+    second = bring(settings, events=tmp_path / "may.jsonl")
+    counts = [
+        (part.n_landed, part.n_accepted, part.n_duplicate, part.n_rejected)
+        for part in (first.counts[0], second.counts[0])
+    ]
+    assert counts == [(3, 1, 0, 2), (3, 2, 1, 0)]
+    assert ask(settings.lake_dir, "events", "count(DISTINCT event_id)") == [(3,)]
+    assert ask(settings.lake_dir, "rejects", "count(*)") == [(2,)]
+    assert [
+        (account.landed, account.accepted, account.duplicates, account.rejected)
+        for account in accounts(Lake(settings.lake_dir))
+    ] == [(7, 4, 1, 2)]  # the item named a is the seventh
+
+
+def test_a_changed_description_is_known_after_all_that_went_before(tmp_path, settings, ask):
+    events, items = clicks(tmp_path / "may.jsonl", 1, 20), tmp_path / "items.jsonl"
+    for title in ("Ball", "Red ball", "Round ball"):
+        write_jsonl(items, [{"item_id": "a", "title": title}, {"item_id": "b", "title": "Kite"}])
+        bring(settings, events=events, items=items)
+    versions = ask(settings.lake_dir, "items", "item_id, title, updated_at::varchar", "ORDER BY 1, 3")
+    assert versions == [
+        ("a", "Ball", "2025-05-01 10:00:00+00"),
+        ("a", "Red ball", "2025-05-20 10:00:00+00"),
+        ("a", "Round ball", "2025-05-20 10:00:00.000001+00"),
+        ("b", "Kite", "2025-05-01 10:00:00+00"),
+    ]
+
+
+def test_older_events_find_their_items_described(tmp_path, settings, ask):
+    write_jsonl(tmp_path / "items.jsonl", [{"item_id": "a", "title": "Ball"}])
+    for day in (20, 1):
+        bring(settings, events=clicks(tmp_path / f"{day}.jsonl", day), items=tmp_path / "items.jsonl")
+    versions = ask(settings.lake_dir, "items", "title, updated_at::varchar", "ORDER BY 2")
+    assert versions == [("Ball", "2025-05-01 10:00:00+00"), ("Ball", "2025-05-20 10:00:00+00")]
+
+
+def test_a_catalogue_alone_needs_a_home_with_events(tmp_path, settings):
+    items = tmp_path / "items.jsonl"
+    write_jsonl(items, [{"item_id": "a", "title": "Ball", "updated_at": "2025-05-01T10:00:00Z"}])
+    with pytest.raises(DatasetError, match="there are no events in it"):
+        bring(settings, items=items)
+    bring(settings, events=clicks(tmp_path / "may.jsonl", 1))
+    assert bring(settings, items=items).counts[1].n_accepted == 1
+
+
+def test_a_dry_run_counts_as_the_ingestion_would_and_writes_nothing(tmp_path, settings, files_in):
+    rows = [CLICK | {"occurred_at": f"2025-05-0{day}T10:00:00Z"} for day in (1, 2, 3)]
+    bring(settings, events=clicks(tmp_path / "old.jsonl", 1))
+    before = files_in(settings.home)
+    write_jsonl(tmp_path / "may.jsonl", [*rows, CLICK | {"occurred_at": "soon"}, CLICK | {"occurred_at": "later"}])
+    given = {RecordType.EVENT: str(tmp_path / "may.jsonl")}
+    rehearsal = rehearse(settings, open_files(given, None, settings.lake_dir))
+    assert files_in(settings.home) == before
+    assert rehearsal.counts == bring(settings, events=tmp_path / "may.jsonl").counts
+    assert list(rehearsal.reasons.values()) == [2]

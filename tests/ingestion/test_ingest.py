@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from freshet.contract import Event
+from ingestion.balance import accounts
 from ingestion.datasets.adapter import DatasetError
 from ingestion.event_log import SqliteEventLog
-from ingestion.ingest import ingest_dataset, ingest_live_events, ingest_live_intervals, last_live_sequence
+from ingestion.ingest import LivePosition, ingest_dataset, ingest_live_events, ingest_live_intervals, live_position
 from ingestion.lake import Lake, WorldError
+from ingestion.live_rejects import Reject, SqliteRejects
 
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
@@ -56,7 +58,7 @@ def test_live_events_move_exactly_once(settings, ask):
     append(settings, 31, first=0)  # sent again: the log knows it
     assert ingest_live_events(settings, until=later).n_new == 1
     assert live_ids(settings, ask) == ["live-0", "live-1", "live-2"]
-    assert last_live_sequence(Lake(settings.lake_dir)) == 3
+    assert live_position(Lake(settings.lake_dir)) == LivePosition(events=3, rejects=0, repeats=1)
 
 
 def test_a_live_event_that_history_knows_is_a_duplicate(settings, tmp_path, write_jsonl):
@@ -73,8 +75,43 @@ def test_a_live_event_that_history_knows_is_a_duplicate(settings, tmp_path, writ
     assert (report.n_new, report.counts[0].n_duplicate) == (1, 1)
 
 
+def refuse(settings, *minutes: int) -> None:
+    """Let the API refuse one event in each of these minutes after noon."""
+    rejects = [Reject(NOON + timedelta(minutes=minute), 0, "user_id: Field required", "{}") for minute in minutes]
+    with closing(SqliteRejects(settings.live_rejects_path)) as store:
+        store.append(rejects)
+
+
+def test_what_the_api_refused_or_knew_is_in_the_books_exactly_once(settings, ask):
+    append(settings, 0, 1)
+    append(settings, 2, 70, first=0)  # both are sent again, one of them late
+    refuse(settings, 0, 3, 70)
+    ends = [NOON + timedelta(hours=1)] * 2 + [NOON + timedelta(hours=2)] * 2
+    reports = [ingest_live_events(settings, until=end) for end in ends]
+    counts = [
+        (part.n_landed, part.n_accepted, part.n_duplicate, part.n_rejected)
+        for report in reports
+        for part in report.counts[:1]
+    ]
+    assert counts == [(5, 2, 1, 2), (2, 0, 1, 1)]
+    [account] = accounts(Lake(settings.lake_dir))
+    assert (account.landed, account.accepted, account.duplicates, account.rejected) == (7, 2, 2, 3)
+    assert account.reasons == {"user_id: Field required": 3}
+    rows = ask(settings.lake_dir, "rejects", "source, source_file, source_line, raw", "ORDER BY source_line")
+    assert rows == [("live", "rejects.db", number, "{}") for number in (1, 2, 3)]
+
+
+def test_refused_events_alone_are_an_ingestion_too(settings):
+    refuse(settings, 0)
+    report = ingest_live_events(settings, until=NOON + timedelta(hours=1))
+    assert (report.n_new, report.counts[0].n_rejected) == (0, 1)
+    assert live_position(Lake(settings.lake_dir)) == LivePosition(events=0, rejects=1, repeats=0)
+
+
 def test_the_lake_can_be_rebuilt_from_the_log(settings, files_in):
     append(settings, 0, 1, 2)
+    append(settings, 3, first=0)
+    refuse(settings, 1)
     ingest_live_events(settings, until=NOON + timedelta(hours=1))
     before = files_in(settings.lake_dir)
     settings.lake_dir.rename(settings.home / "old_lake")
@@ -92,8 +129,8 @@ def test_in_whatever_order_intervals_are_filled_in_the_files_are_the_same(order,
             ingest_live_intervals(settings, until=NOON + timedelta(minutes=minute))
     files = files_in(punctual.lake_dir)
     assert [name for name in files if name.startswith("ingestions/live")] == [
-        "ingestions/live-000000000001-000000000002.parquet",
-        "ingestions/live-000000000003-000000000003.parquet",
+        "ingestions/live-000000000002-000000000000-000000000000.parquet",
+        "ingestions/live-000000000003-000000000000-000000000000.parquet",
     ]
     assert files_in(other.lake_dir) == files
 
@@ -128,7 +165,7 @@ def test_files_that_grew_bring_only_what_is_new(settings, tmp_path, write_jsonl)
 
 def test_a_source_without_a_usable_event_is_refused_whole(settings, tmp_path, write_jsonl):
     path = write_jsonl(tmp_path / "own" / "events.jsonl", [{"event_type": "view", "user_id": "u1", "item_id": "i1"}])
-    with pytest.raises(DatasetError, match=r"no event of the files at .* can be accepted.*line 1: occurred_at"):
+    with pytest.raises(DatasetError, match=r"no event of your own files can be accepted.*line 1: occurred_at"):
         ingest_dataset(settings, str(path))
     assert Lake(settings.lake_dir).world() is None
 

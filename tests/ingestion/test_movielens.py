@@ -1,5 +1,6 @@
 """MovieLens as GroupLens publishes it: the real folder where there is one, else a small one with the same dirt."""
 
+import hashlib
 import http.server
 import os
 import threading
@@ -14,6 +15,7 @@ import pytest
 from freshet.settings import Settings
 from ingestion.datasets import movielens
 from ingestion.datasets.adapter import DatasetError
+from ingestion.datasets.original_files import OriginalFiles
 from ingestion.ingest import ingest_dataset
 from ingestion.lake_schema import RecordType
 
@@ -49,7 +51,7 @@ SMALL = {
 def ingested(tmp_path_factory, write_movielens):
     """(lake, report, expected counts) of the MovieLens at hand."""
     home, folder = tmp_path_factory.mktemp("movielens"), Path(os.environ.get("FRESHET_DATASETS_DIR", "datasets"))
-    is_real = any((folder / name).exists() for name in (*movielens.FOLDERS, movielens.ARCHIVE))
+    is_real = movielens.SMALL.find(folder) is not None
     if not is_real:
         folder = home / "datasets"
         write_movielens(folder / "ml-latest-small")
@@ -153,7 +155,7 @@ def test_the_zip_gives_the_same_events_as_the_folder(make_settings, movielens_di
     pack(movielens_dir)
     zip_home = make_settings("zip")
     report = ingest_dataset(zip_home, "movielens-small")
-    assert report.origin.endswith(movielens.ARCHIVE)
+    assert report.origin.endswith(movielens.SMALL.archive)
     for folder in ("events", "items", "users"):
         rows = [ask(home.lake_dir, folder, "*", "ORDER BY ALL") for home in (folder_home, zip_home)]
         assert rows[0] == rows[1]
@@ -188,7 +190,7 @@ def test_a_broken_zip_says_where_to_get_another(settings, movielens_dir):
 
 
 def test_without_data_and_network_the_next_step_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(movielens, "URL", "http://127.0.0.1:9/ml-latest-small.zip")  # nobody listens there
+    monkeypatch.setattr(movielens, "HOST", "http://127.0.0.1:9")  # nobody listens there
     settings = Settings(home=tmp_path / "home", datasets_dir=tmp_path / "empty")
     with pytest.raises(DatasetError, match=r"could it be downloaded.*set FRESHET_DATASETS_DIR"):
         ingest_dataset(settings, "movielens-small")
@@ -196,16 +198,16 @@ def test_without_data_and_network_the_next_step_is_said(tmp_path, monkeypatch):
 
 @pytest.fixture
 def grouplens(movielens_dir, tmp_path, monkeypatch):
-    """A web server that offers the small archive; the datasets folder is empty."""
-    archive = pack(movielens_dir)
+    """A web server with the small archive and its md5 under every edition's name; the datasets folder is empty."""
+    archive = pack(movielens_dir).rename(tmp_path / "archive.zip")
     content = archive.read_bytes()
-    archive.rename(tmp_path / "archive.zip")
+    md5 = f"MD5 (ml.zip) = {hashlib.md5(content).hexdigest()}\n".encode()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(md5 if self.path.endswith(".md5") else content)
 
         def log_message(self, *arguments):
             pass
@@ -213,33 +215,55 @@ def grouplens(movielens_dir, tmp_path, monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        monkeypatch.setattr(movielens, "URL", f"http://127.0.0.1:{server.server_port}/{movielens.ARCHIVE}")
-        yield tmp_path / "archive.zip"
+        monkeypatch.setattr(movielens, "HOST", f"http://127.0.0.1:{server.server_port}")
+        yield archive
         server.shutdown()
         thread.join()
 
 
 def test_a_download_is_checked_and_kept(settings, grouplens, monkeypatch):
-    trusted = movielens.MovieLens(grouplens, "")
-    monkeypatch.setattr(movielens, "SHA256", {name: trusted.sha256(name) for name in movielens.SHA256})
+    files = OriginalFiles(grouplens, "")
+    trusted = movielens.Edition("latest-small", {name: files.sha256(name) for name in movielens.FILES})
+    monkeypatch.setattr(movielens, "SMALL", trusted)
     report = ingest_dataset(settings, "movielens-small")
-    assert report.origin == f"downloaded {movielens.URL}, sha256 of its files checked"
-    assert (settings.datasets_dir / movielens.ARCHIVE).read_bytes() == grouplens.read_bytes()
+    assert report.origin == f"downloaded {trusted.url}, sha256 of its files checked"
+    assert (settings.datasets_dir / trusted.archive).read_bytes() == grouplens.read_bytes()
 
 
 def test_a_download_of_another_content_is_refused(settings, grouplens):
     with pytest.raises(DatasetError, match=r"not the edition of September 2018 \(sha256 differs\)"):
         ingest_dataset(settings, "movielens-small")
-    assert not (settings.datasets_dir / movielens.ARCHIVE).exists()
+    assert not (settings.datasets_dir / movielens.SMALL.archive).exists()
+
+
+def test_large_editions_are_checked_by_their_published_md5(make_settings, grouplens):
+    settings = make_settings(movielens_edition="25m")
+    report = ingest_dataset(settings, "movielens")
+    assert (report.source, report.origin) == ("movielens", f"downloaded {movielens.HOST}/ml-25m.zip, md5 checked")
+
+
+def test_a_torn_download_of_a_large_edition_is_refused(make_settings, grouplens, monkeypatch):
+    monkeypatch.setattr(movielens, "fetch_text", lambda url: "MD5 (ml.zip) = 0123\n")
+    with pytest.raises(DatasetError, match=r"not what GroupLens published \(md5 differs\)"):
+        ingest_dataset(make_settings(movielens_edition="20m"), "movielens")
+
+
+def test_the_largest_edition_at_hand_is_taken(make_settings, movielens_dir, write_movielens):
+    assert ingest_dataset(make_settings("small"), "movielens").source == "movielens-small"
+    write_movielens(movielens_dir / "ml-25m")
+    write_movielens(movielens_dir / "ml-20m")
+    report = ingest_dataset(make_settings("large"), "movielens")
+    assert (report.source, report.counts[0].n_accepted) == ("movielens", 7)
+    assert report.origin.endswith("ml-25m")
 
 
 def pack(datasets: Path) -> Path:
     """Replace the folder with the archive that GroupLens offers."""
     folder = datasets / "ml-latest-small"
-    with zipfile.ZipFile(datasets / movielens.ARCHIVE, "w") as archive:
+    with zipfile.ZipFile(datasets / movielens.SMALL.archive, "w") as archive:
         for path in sorted(folder.iterdir()):
             archive.write(path, f"ml-latest-small/{path.name}")
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
-    return datasets / movielens.ARCHIVE
+    return datasets / movielens.SMALL.archive

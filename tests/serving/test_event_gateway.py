@@ -6,10 +6,10 @@ import pytest
 
 from freshet.contract import MAX_EVENT_BYTES, MAX_EVENTS_PER_REQUEST
 from ingestion.event_log import SqliteEventLog
+from ingestion.live_rejects import SqliteRejects
 from serving.event_gateway import EventGateway
 from serving.metrics import Metrics
 from serving.problems import ProblemError
-from serving.rejects import SqliteRejects
 
 JSON = "application/json"
 

@@ -1,16 +1,32 @@
 {{ config(materialized="incremental", unique_key=["user_id", "item_id"]) }}
 
-with new_interactions as (
+-- A return names the purchases of which nothing is left; one that gives back a part reverses none.
+with reversals as (
 
     select
-        *,
-        not is_negative and not {{ is_return("event_type", "value") }} as is_positive,
-        {{ event_weight("event_type", "value") }} as weight,
-        {{ net_purchase("event_type", "value") }} as net_purchase,
+        event_id,
+        coalesce({{ json_list_length("properties", "reverses") }}, 0) as n_reversed
+    from {{ ref("stg_lake__events") }}
+    where {{ is_return("event_type", "value") }} and {{ is_new() }}
+
+),
+
+new_interactions as (
+
+    select
+        interactions.*,
+        not interactions.is_negative as is_positive,
+        case
+            when interactions.event_type != 'purchase' then 0
+            else coalesce(-reversals.n_reversed, 1)
+        end as net_purchase,
+        -- A return takes back what its purchases gave.
+        {{ event_weight("interactions.event_type") }} * coalesce(-reversals.n_reversed, 1) as weight,
         -- Decimals, because their sums do not depend on the order of the rows.
-        case when event_type = 'rating' then try_cast(value as decimal(18, 6)) end as rating
-    from {{ ref("fct_interactions") }}
-    where {{ is_new() }}
+        case when interactions.event_type = 'rating' then try_cast(interactions.value as decimal(18, 6)) end as rating
+    from {{ ref("fct_interactions") }} as interactions
+    left join reversals on interactions.event_id = reversals.event_id
+    where {{ is_new("interactions.ingestion_id") }}
 
 ),
 

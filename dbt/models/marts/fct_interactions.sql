@@ -15,7 +15,7 @@ new_interactions as (
 
     select
         *,
-        event_type in {{ literals(var("negative_types")) }} as is_negative
+        event_type in {{ literals(var("negative_types")) }} or {{ is_return("event_type", "value") }} as is_negative
     from {{ ref("stg_lake__events") }}
     where event_type in {{ literals(var("interaction_types")) }} and {{ is_new() }}
 

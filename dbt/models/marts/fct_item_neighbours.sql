@@ -42,20 +42,22 @@ items_of_sessions as (
         user_id,
         session_number,
         item_id,
-        min(occurred_at) as met_at,
-        sum({{ event_weight("event_type", "value") }}) as weight
+        min(occurred_at) as met_at
     from interactions
+    where not is_negative
     group by user_id, session_number, item_id
 
 ),
 
--- What the user hid or gave back, in any of their sessions, they did not want: it says nothing about its company.
 weighed as (
 
     select
-        *,
-        sum(weight) over (partition by user_id, item_id) as weight_of_user
+        items_of_sessions.*,
+        user_items.weight,
+        user_items.known_at
     from items_of_sessions
+    inner join {{ ref("int_interactions_accumulated") }} as user_items
+        on items_of_sessions.user_id = user_items.user_id and items_of_sessions.item_id = user_items.item_id
 
 ),
 
@@ -63,10 +65,13 @@ weighed as (
 placed as (
 
     select
-        *,
+        user_id,
+        session_number,
+        item_id,
         row_number() over (partition by user_id, session_number order by met_at, item_id) as place
     from weighed
-    where weight > 0 and weight_of_user > 0
+    -- What the user hid or gave back, whenever that was, they did not want: it says nothing about its company.
+    where weight > 0
 
 ),
 
@@ -78,7 +83,7 @@ bounded as (
 
 ),
 
-items as (
+sessions_per_item as (
 
     select
         item_id,
@@ -88,64 +93,90 @@ items as (
 
 ),
 
-newest as (
+newest_per_item as (
 
     select
         item_id,
         max(known_at) as known_at
-    from interactions
+    from weighed
     group by item_id
 
 ),
 
--- Each pair once: the other direction is its mirror.
-pairs as (
+-- Pairs of numbers are counted several times as fast as pairs of ids.
+items as (
 
     select
-        earlier.item_id as first_item_id,
-        later.item_id as second_item_id,
-        count(*) as n_sessions_together
-    from bounded as earlier
-    inner join bounded as later
-        on
-            earlier.user_id = later.user_id
-            and earlier.session_number = later.session_number
-            and earlier.item_id < later.item_id
-    group by earlier.item_id, later.item_id
+        sessions_per_item.item_id,
+        sessions_per_item.n_sessions,
+        newest_per_item.known_at,
+        cast(row_number() over (order by sessions_per_item.item_id) as integer) as item_number
+    from sessions_per_item
+    inner join newest_per_item on sessions_per_item.item_id = newest_per_item.item_id
 
 ),
 
-directed as (
+numbered as (
 
     select
-        first_item_id as item_id,
-        second_item_id as neighbour_id,
-        n_sessions_together
-    from pairs
+        bounded.user_id,
+        bounded.session_number,
+        items.item_number
+    from bounded
+    inner join items on bounded.item_id = items.item_id
 
-    union all
+),
+
+pairs as (
 
     select
-        second_item_id as item_id,
-        first_item_id as neighbour_id,
-        n_sessions_together
-    from pairs
+        numbered.item_number,
+        others.item_number as other_number,
+        count(*) as n_sessions_together
+    from numbered
+    inner join numbered as others
+        on
+            numbered.user_id = others.user_id
+            and numbered.session_number = others.session_number
+            and numbered.item_number < others.item_number
+    group by numbered.item_number, others.item_number
 
 ),
 
 scored as (
 
     select
-        directed.item_id,
-        directed.neighbour_id,
-        directed.n_sessions_together,
-        directed.n_sessions_together / sqrt(items.n_sessions * neighbours.n_sessions) as similarity,
-        greatest(newest.known_at, newest_of_neighbours.known_at) as event_timestamp
-    from directed
-    inner join items on directed.item_id = items.item_id
-    inner join items as neighbours on directed.neighbour_id = neighbours.item_id
-    inner join newest on directed.item_id = newest.item_id
-    inner join newest as newest_of_neighbours on directed.neighbour_id = newest_of_neighbours.item_id
+        items.item_id,
+        others.item_id as other_id,
+        pairs.n_sessions_together,
+        pairs.n_sessions_together / sqrt(items.n_sessions * others.n_sessions) as similarity,
+        greatest(items.known_at, others.known_at) as event_timestamp
+    from pairs
+    inner join items on pairs.item_number = items.item_number
+    inner join items as others on pairs.other_number = others.item_number
+
+),
+
+-- Each is the other's neighbour.
+directed as (
+
+    select
+        item_id,
+        other_id as neighbour_id,
+        event_timestamp,
+        similarity,
+        n_sessions_together
+    from scored
+
+    union all
+
+    select
+        other_id as item_id,
+        item_id as neighbour_id,
+        event_timestamp,
+        similarity,
+        n_sessions_together
+    from scored
 
 ),
 
@@ -160,7 +191,7 @@ ranked as (
         event_timestamp,
         similarity,
         n_sessions_together
-    from scored
+    from directed
 
 ),
 

@@ -30,7 +30,7 @@ interactions as (
         known_at,
         {{ utc_date("known_at") }} as known_date
     from {{ ref("fct_interactions") }}
-    where not is_negative and not {{ is_return("event_type", "value") }}
+    where not is_negative
 
 ),
 

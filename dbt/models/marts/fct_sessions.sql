@@ -20,7 +20,7 @@ sessions as (
         count(distinct item_id) as n_items,
         count(*) filter (where is_negative) as n_negative,
         count(recommendation_id) as n_recommended,
-        bool_or(event_type = 'purchase' and not {{ is_return("event_type", "value") }}) as has_purchase,
+        bool_or(event_type = 'purchase' and not is_negative) as has_purchase,
         {{ sorted_distinct("event_type") }} as event_types
     from interactions
     group by user_id, session_number

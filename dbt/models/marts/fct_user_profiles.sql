@@ -1,6 +1,14 @@
 {{ config(materialized="incremental", unique_key="user_id") }}
 
-with users_with_news as (
+with items_with_news as (
+
+    select distinct item_id
+    from {{ ref("stg_lake__items") }}
+    where {{ is_new() }}
+
+),
+
+users_with_news as (
 
     select user_id
     from {{ ref("stg_lake__events") }}
@@ -9,10 +17,9 @@ with users_with_news as (
     union distinct
 
     -- What is said anew of an item may change the likings of all who met it.
-    select sums.user_id
-    from {{ ref("int_interactions_accumulated") }} as sums
-    inner join {{ ref("stg_lake__items") }} as news on sums.item_id = news.item_id
-    where {{ is_new("news.ingestion_id") }}
+    select user_id
+    from {{ ref("int_interactions_accumulated") }}
+    where item_id in (select items_with_news.item_id from items_with_news)
 
 ),
 

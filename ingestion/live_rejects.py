@@ -1,4 +1,7 @@
-"""Events that could not be used, with the reason, durable beside the event log: nothing that arrived is lost."""
+"""Events that the API could not use, with the reason, durable beside the event log: nothing that arrived is lost.
+
+``ingest_live_events`` copies them into the lake's rejects, where those of all sources are.
+"""
 
 import sqlite3
 import threading
@@ -17,6 +20,16 @@ class Reject:
 
     received_at: datetime
     request_index: int  # its place in the request's list
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True)
+class StoredReject:
+    """A reject at its place in the order of arrival."""
+
+    sequence: int
+    received_at: datetime
     reason: str
     raw: str
 
@@ -52,6 +65,15 @@ class SqliteRejects:
                 " VALUES (?, 'live', ?, 'event', ?, ?)",
                 rows,
             )
+
+    def read(self, after: int, limit: int) -> list[StoredReject]:
+        """At most ``limit`` rejects whose sequence is greater than ``after``, ascending."""
+        statement = (
+            "SELECT sequence, received_at, reason, raw FROM rejects WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        )
+        with self._lock:
+            rows = self._connection.execute(statement, (after, limit)).fetchall()
+        return [StoredReject(number, datetime.fromisoformat(at), reason, raw) for number, at, reason, raw in rows]
 
     def count(self) -> int:
         """How many events have been refused so far."""
