@@ -51,28 +51,43 @@ states_to_merge as (
 
 merged_states as (
 
+    {% if is_incremental() -%}
+        select
+            user_id,
+            max(event_timestamp) as event_timestamp,
+            {{ sorted_union("records") }} as records,
+            {{ sorted_union("seen_item_ids") }} as seen_item_ids
+        from states_to_merge
+        group by user_id
+    {%- else -%}
+        select * from states_to_merge
+    {%- endif %}
+
+),
+
+newest_records as (
+
     select
         user_id,
-        max(event_timestamp) as event_timestamp,
-        {{ last_records(sorted_union("records"), var("max_recent_events")) }} as records,
-        {{ sorted_union("seen_item_ids") }} as seen_item_ids
-    from states_to_merge
-    group by user_id
+        event_timestamp,
+        {{ last_records("records", var("max_recent_events")) }} as records,
+        seen_item_ids
+    from merged_states
 
 ),
 
 states as (
 
     select
-        merged_states.user_id,
-        merged_states.event_timestamp,
-        {{ field_of_records("merged_states.records", "event_id") }} as recent_event_ids,
-        {{ field_of_records("merged_states.records", "item_id") }} as recent_item_ids,
-        {{ field_of_records("merged_states.records", "event_type") }} as recent_event_types,
-        {{ field_of_records("merged_states.records", "event_value") }} as recent_values,
-        {{ field_of_records("merged_states.records", "occurred_at") }} as recent_occurred_at,
-        merged_states.seen_item_ids
-    from merged_states
+        newest_records.user_id,
+        newest_records.event_timestamp,
+        {{ field_of_records("newest_records.records", "event_id") }} as recent_event_ids,
+        {{ field_of_records("newest_records.records", "item_id") }} as recent_item_ids,
+        {{ field_of_records("newest_records.records", "event_type") }} as recent_event_types,
+        {{ field_of_records("newest_records.records", "event_value") }} as recent_values,
+        {{ field_of_records("newest_records.records", "occurred_at") }} as recent_occurred_at,
+        newest_records.seen_item_ids
+    from newest_records
 
 )
 
