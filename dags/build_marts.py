@@ -72,7 +72,6 @@ def build_marts() -> None:
             setup_operator_args={
                 "pool": WAREHOUSE_POOL,
                 "dbt_cmd_flags": ["--resource-type", "test"],
-                "retries": 1,
                 "pre_execute": _build_whole_or_not,
             },
         ),
@@ -80,8 +79,8 @@ def build_marts() -> None:
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST, emit_datasets=False, test_behavior=TestBehavior.NONE
         ),
-        # Who watches has nothing to retry, and a build that fails is one alert, by `report_build`.
-        default_args={"on_failure_callback": None, "retries": 0},
+        # A build that fails is one alert, by `report_build`; a second try is for processes that died.
+        default_args={"on_failure_callback": None, "retries": 1},
         operator_args={"pre_execute": _build_whole_or_not},
     )
 

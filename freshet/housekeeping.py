@@ -15,6 +15,13 @@ from freshet.settings import Settings
 BLOCKED_IN_TASKS = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_ALCHEMY_CONN")
 """Airflow sets these to an impossible address inside tasks; without them its own configuration names the database."""
 
+RECORDS = (
+    *("asset_event", "callback", "dag_run", "dag_version", "deadline", "import_error", "job", "log"),
+    *("task_instance", "task_instance_history", "task_reschedule", "trigger", "xcom"),
+)
+"""Tables that say what has been. Not ``dag``: Airflow would forget a DAG, and that it is unpaused, when it has not read
+its file for as long."""
+
 
 class HousekeepingError(RuntimeError):
     """Airflow could not clean its database; the message has the end of what it said."""
@@ -27,7 +34,8 @@ def clean_metadata(settings: Settings, before: datetime) -> int:
     """
     command = [
         *(sys.executable, "-m", "airflow", "db", "clean"),
-        *("--clean-before-timestamp", before.isoformat(), "--skip-archive", "--yes", "--error-on-cleanup-failure"),
+        *("--clean-before-timestamp", before.isoformat(), "--tables", ",".join(RECORDS)),
+        *("--skip-archive", "--yes", "--error-on-cleanup-failure"),
     ]
     environment = {name: value for name, value in os.environ.items() if name not in BLOCKED_IN_TASKS}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
