@@ -41,7 +41,7 @@ MAX_PROFILE_ENTRIES = 20
 MAX_SESSION_ITEMS = 20
 """Items of a session that count as met together: a session of thousands is a crawl, and pairs cost their square."""
 
-MAX_NEIGHBOUR_SESSIONS = 200_000
+MAX_NEIGHBOUR_SESSIONS = 100_000
 """The newest sessions of all users, in which items find their neighbours: tastes move on, and cost must not grow."""
 
 MAX_ITEM_NEIGHBOURS = 50

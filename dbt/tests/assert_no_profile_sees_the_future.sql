@@ -3,6 +3,7 @@
 with interactions as (
 
     select * from {{ ref("fct_interactions") }}
+    where {{ is_touched("user_id") }}
 
 ),
 
@@ -17,13 +18,20 @@ newest_of_sessions as (
 
 ),
 
+sessions as (
+
+    select * from {{ ref("fct_sessions") }}
+    where {{ is_touched("user_id") }}
+
+),
+
 sessions_of_another_time as (
 
     select
         'fct_sessions' as mart,
         sessions.user_id as entity_id,
         sessions.event_timestamp
-    from {{ ref("fct_sessions") }} as sessions
+    from sessions
     full outer join newest_of_sessions
         on
             sessions.user_id = newest_of_sessions.user_id
@@ -45,7 +53,7 @@ facts_of_users as (
         user_id,
         known_at
     from {{ ref("stg_lake__events") }}
-    where text is not null
+    where text is not null and {{ is_touched("user_id") }}
 
     union all
 
@@ -68,15 +76,33 @@ newest_of_users as (
 
 ),
 
+profiles as (
+
+    select * from {{ ref("fct_user_profiles") }}
+    where {{ is_touched("user_id") }}
+
+),
+
 profiles_of_another_time as (
 
     select
         'fct_user_profiles' as mart,
         profiles.user_id as entity_id,
         profiles.event_timestamp
-    from {{ ref("fct_user_profiles") }} as profiles
+    from profiles
     full outer join newest_of_users on profiles.user_id = newest_of_users.user_id
     where profiles.event_timestamp is distinct from newest_of_users.known_at
+
+),
+
+-- The marts of items are built whole every time, and so looked at whole.
+newest_of_items as (
+
+    select
+        item_id,
+        max(known_at) as known_at
+    from {{ ref("fct_interactions") }}
+    group by item_id
 
 ),
 
@@ -87,19 +113,8 @@ statistics_from_the_future as (
         statistics.item_id as entity_id,
         statistics.event_timestamp
     from {{ ref("fct_item_statistics") }} as statistics
-    inner join interactions
-        on statistics.item_id = interactions.item_id and statistics.event_timestamp < interactions.known_at
-    group by statistics.item_id, statistics.event_timestamp
-
-),
-
-newest_of_items as (
-
-    select
-        item_id,
-        max(known_at) as known_at
-    from interactions
-    group by item_id
+    inner join newest_of_items
+        on statistics.item_id = newest_of_items.item_id and statistics.event_timestamp < newest_of_items.known_at
 
 ),
 
