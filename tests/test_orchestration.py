@@ -145,17 +145,17 @@ def contents(folder):
 
 def test_a_backfill_moves_each_day_of_the_log_in_its_own_interval(platform):
     backfill(platform)
-    runs = settled(platform, *CHAIN[:3])
+    runs = settled(platform, "ingest_events")
     assert {run.state for run in runs["ingest_events"]} == {"success"}
-    ledger = sorted(path.stem for path in (platform.settings.lake_dir / "ingestions").glob("live-*.parquet"))
-    assert ledger == [
-        "live-000000000001-000000000002",
-        "live-000000000003-000000000004",
-        "live-000000000005-000000000006",
-    ]
+    ends = duckdb.sql(
+        "select completed_at at time zone 'UTC' from"
+        f" '{platform.settings.lake_dir}/ingestions/live-*.parquet' where n_accepted > 0 order by all"
+    ).fetchall()
+    assert [end.isoformat() for (end,) in ends] == ["2026-03-01T18:00:00", "2026-03-02T18:00:00", "2026-03-03T18:00:00"]
 
 
 def test_events_are_announced_with_counts_and_interval_and_marts_with_their_rows(platform):
+    settled(platform, *CHAIN[:3])
     said = {event["extra"]["interval_end"]: event["extra"] for event in platform.airflow.asset_events(EVENTS)}
     assert said["2026-03-03T00:00:00+00:00"]["interval_start"] == "2026-03-02T00:00:00+00:00"
     # Three runs at once: whichever came first moved what the others would have moved, and nothing was moved twice.
@@ -167,8 +167,10 @@ def test_events_are_announced_with_counts_and_interval_and_marts_with_their_rows
     assert tuple(sum(extra[name] for extra in said.values()) for name in counts) == ledger[0]
     assert sum(extra["n_ingestions"] for extra in said.values()) == 4
     newest = platform.airflow.asset_events(MARTS)[0]["extra"]
-    n_rows = duckdb.sql(f"select count(*) from '{platform.settings.features_dir}/fct_interactions.parquet'").fetchall()
-    assert newest["rows"]["fct_interactions"] == n_rows[0][0]
+    n_rows = duckdb.sql(
+        f"select count(*) from '{platform.settings.features_dir}/fct_training_sequences.parquet'"
+    ).fetchall()
+    assert newest["rows"]["fct_training_sequences"] == n_rows[0][0]
     features = [event["extra"] for event in platform.airflow.asset_events("freshet://feast/online_features")]
     assert sum(extra["materialized"] for extra in features) > 0
     assert features[0]["verified"]["user_recent_events"]["checked"] > 0

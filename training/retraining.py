@@ -45,6 +45,7 @@ def data_until(features_dir: Path) -> datetime:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         newest: datetime = connection.execute(
-            "SELECT max(occurred_at) FROM read_parquet(?)", [str(features_dir / "fct_interactions.parquet")]
+            "SELECT max(list_max(occurred_at)) FROM read_parquet(?)",
+            [str(features_dir / "fct_training_sequences.parquet")],
         ).fetchall()[0][0]
     return newest.astimezone(UTC)

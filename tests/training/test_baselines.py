@@ -55,7 +55,14 @@ def test_item_knn_is_the_cosine_of_common_users():
 def test_popularity_is_the_same_for_all_on_one_day():
     tables = np.arange(16, dtype=np.float32).reshape(2, 2, 4)  # two days, two items
     scores = Popularity(column=1).score_batch(batch([0], [1], [1]), tables, np.array([0, 1, 1]))
-    assert scores.tolist() == [[1, 5], [9, 13], [9, 13]]
+    # the week's counts 1 and 5, then 9 and 13; all time 3 and 7, then 11 and 15, as a share of one more than the most
+    assert scores.tolist() == [[1 + 3 / 8, 5 + 7 / 8], [9 + 11 / 16, 13 + 15 / 16], [9 + 11 / 16, 13 + 15 / 16]]
+
+
+def test_what_nobody_met_this_week_is_ranked_by_all_time():
+    tables = np.array([[[0, 0, 0, 5], [0, 0, 0, 9], [0, 1, 1, 1]]], dtype=np.float32)
+    scores = Popularity(column=1).score_batch(batch([0]), tables, np.zeros(1, dtype=np.int64))
+    assert np.argsort(-scores[0]).tolist() == [2, 1, 0]
 
 
 def test_of_equals_the_first_is_best():

@@ -44,9 +44,9 @@ def test_a_person_who_asks_needs_no_other_reason():
 
 
 def test_the_newest_event_is_that_of_the_exported_marts(tmp_path):
-    path = tmp_path / "fct_interactions.parquet"
+    path = tmp_path / "fct_training_sequences.parquet"
     times = "(timestamptz '2026-03-08 01:00:00+01'), (timestamptz '2026-03-07 23:00:00+00')"
-    duckdb.sql(f"copy (select * from (values {times}) as t(occurred_at)) to '{path}'")
+    duckdb.sql(f"copy (select list(t.occurred_at) as occurred_at from (values {times}) as t(occurred_at)) to '{path}'")
     assert data_until(tmp_path) == datetime(2026, 3, 8, tzinfo=UTC)
 
 
