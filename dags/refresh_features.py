@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import dag, task
+from airflow.sdk.exceptions import AirflowFailException
 
 from dags.alerts import ALERTING, deadline
 from dags.assets import MARTS, ONLINE_FEATURES
@@ -42,10 +43,15 @@ def refresh_features() -> None:
 
     @task(outlets=[ONLINE_FEATURES], doc_md="Online rows against the marts: compare, repair, fail when many differ.")
     def verify_features(written: dict[str, int], *, outlet_events: Any) -> dict[str, dict[str, int]]:
+        from freshet.feature_store import FeatureStoreError
         from nearline import verification
 
         settings = load_settings()
-        reports = verification.verify_features(settings, settings.verify_sample_size)
+        try:
+            reports = verification.verify_features(settings, settings.verify_sample_size)
+        except FeatureStoreError as error:
+            # A retry would find the rows repaired, and nobody would hear that they were wrong.
+            raise AirflowFailException(str(error)) from error
         checked = {
             report.mart.view: {
                 "checked": report.n_checked,

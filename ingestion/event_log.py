@@ -10,13 +10,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
 
 from freshet.contract import Event
 
 SCHEMA_VERSION = 1
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process's transaction, which takes milliseconds, before it gives up."""
 
@@ -48,6 +49,10 @@ class EventLog(Protocol):
         """How often a known event was sent again, and the number of the last time: those later than number ``after``
         and before the first that came at or after ``until``.
         """
+        ...
+
+    def first_repeat_at(self, after: int) -> datetime | None:
+        """When a known event was sent again for the first time later than number ``after``; None if it was not."""
         ...
 
     def close(self) -> None:
@@ -99,6 +104,13 @@ class SqliteEventLog:
         with self._reading:
             n_repeats, last = self._reader.execute(statement, (after, _microseconds(until))).fetchone()
         return int(n_repeats), int(last)
+
+    def first_repeat_at(self, after: int) -> datetime | None:
+        """When a known event was sent again for the first time later than number ``after``; None if it was not."""
+        statement = "SELECT received_at FROM repeats WHERE sequence > ? ORDER BY sequence LIMIT 1"
+        with self._reading:
+            row = self._reader.execute(statement, (after,)).fetchone()
+        return None if row is None else EPOCH + timedelta(microseconds=row[0])
 
     def close(self) -> None:
         """Release both connections; the log cannot be used afterwards."""

@@ -248,10 +248,12 @@ def _closed_part(log: EventLog, after: int, until: datetime) -> Iterator[tuple[l
 
 
 def _oldest_outside_the_lake(settings: Settings) -> datetime | None:
-    """When the first event or refused event that no ingestion has moved yet was received."""
+    """When the first row (accepted, refused or sent again) that no ingestion has moved yet was received."""
     reached = live_position(Lake(settings.lake_dir))
     with closing(SqliteEventLog(settings.log_path)) as log:
         waiting = [event.received_at for _, event in log.read(reached.events, 1)]
+        repeated_at = log.first_repeat_at(reached.repeats)
+        waiting += [] if repeated_at is None else [repeated_at]
     with closing(SqliteRejects(settings.live_rejects_path)) as rejects:
         waiting += [reject.received_at for reject in rejects.read(reached.rejects, 1)]
     return min(waiting, default=None)

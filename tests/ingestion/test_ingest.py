@@ -135,6 +135,13 @@ def test_in_whatever_order_intervals_are_filled_in_the_files_are_the_same(order,
     assert files_in(other.lake_dir) == files
 
 
+def test_an_hour_in_which_events_were_only_sent_again_has_its_books(settings):
+    append(settings, 0)
+    append(settings, 70, first=0)
+    reports = ingest_live_intervals(settings, until=NOON + timedelta(hours=2))
+    assert [(report.counts[0].n_accepted, report.counts[0].n_duplicate) for report in reports] == [(1, 0), (0, 1)]
+
+
 def test_a_schedule_of_days_makes_one_ingestion_a_day(make_settings):
     settings = make_settings(ingest_schedule="@daily")
     append(settings, 0, 60, 24 * 60)
