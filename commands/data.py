@@ -69,7 +69,8 @@ def rejects(
     if not found:
         console.print("no such rejects", highlight=False)
         return
-    table = Table("source", "file", "line", "record", "reason", "row as it was", show_lines=True)
+    table = Table("source", "file", "line", "record", "reason", show_lines=True)
+    table.add_column("row as it was", overflow="fold")  # whole, however narrow the terminal
     for row in found:
         table.add_row(*map(escape, (row.source, row.file, str(row.line), row.record_type, row.reason, row.row)))
     console.print(table)
