@@ -27,7 +27,8 @@ from ingestion.simulator_world import WorldConfig
 
 EVENTS = 10_000_000
 DAYS, NEWS_DAYS = 102, 3
-EVENTS_PER_USER, EVENTS_PER_ITEM = 200, 500
+EVENTS_PER_USER, EVENTS_PER_ITEM = 75, 500
+"""As many events a user as in the default world, over a catalogue that does not grow with the events as fast."""
 SOURCE = "demo"
 MEGABYTE = 1_024 * 1_024
 

@@ -29,8 +29,6 @@ _SORT_KEYS = {
     "fct_training_sequences": ["user_id"],
     "fct_item_popularity_daily": ["event_timestamp", "item_id"],
 }
-_NOT_READ = {"fct_training_sequences": {"session_numbers"}}
-"""A session's number counts every event, also those that arrived after a cut: sessions are told from what was known."""
 POPULARITY_COLUMNS = ("n_interactions_1d", "n_interactions_7d", "n_interactions_30d", "n_interactions_total")
 ALWAYS = np.iinfo(np.int64).min
 """Known since: an item that does not say from when it is available."""
@@ -286,7 +284,6 @@ def read_marts(features_dir: Path, as_of: int | None = None) -> Marts:
         if not path.exists():
             raise DatasetError(f"the mart {path} is missing: run `freshet ingest`, then `freshet transform`")
         table = pq.read_table(path)
-        table = table.select([column for column in table.column_names if column not in _NOT_READ.get(name, ())])
         tables[name] = table.sort_by([(key, "ascending") for key in _SORT_KEYS[name]]).combine_chunks()
     if as_of is not None:
         tables = {name: _known_by(name, table, as_of) for name, table in tables.items()}

@@ -144,15 +144,13 @@ _MART_QUERIES = {
         FROM event WHERE event_id LIKE '%99'
     """,
     "fct_training_sequences": """
-        SELECT user_id, count(*)::INTEGER AS n_events, list(event_id ORDER BY moment, event_id) AS event_ids,
+        SELECT user_id, count(*)::INTEGER AS n_events,
             list(item_id ORDER BY moment, event_id) AS item_ids,
             list(event_type ORDER BY moment, event_id) AS event_types,
             list(NULL::DOUBLE ORDER BY moment, event_id) AS event_values,
             list(moment ORDER BY moment, event_id) AS occurred_at,
-            list(moment ORDER BY moment, event_id) AS received_at,
-            list(session_number::INTEGER ORDER BY moment, event_id) AS session_numbers
-        FROM (SELECT *, dense_rank() OVER (PARTITION BY user_id ORDER BY moment::DATE) AS session_number FROM event)
-        GROUP BY user_id ORDER BY user_id
+            list(moment ORDER BY moment, event_id) AS received_at
+        FROM event GROUP BY user_id ORDER BY user_id
     """,
     "fct_item_popularity_daily": _COUNTS.format(key="item_id", day="popularity_date").replace(
         "count(DISTINCT e.moment::DATE) AS n_active_days, max(e.moment) AS last_interaction_at", ""

@@ -19,7 +19,6 @@ records_per_user as (
             "event_type": "event_type",
             "event_value": "value",
             "received_at": "received_at",
-            "session_number": "session_number",
         }) }} as records
     from interactions
     group by user_id
@@ -31,13 +30,11 @@ sequences as (
     select
         records_per_user.user_id,
         records_per_user.n_events,
-        {{ field_of_records("records_per_user.records", "event_id") }} as event_ids,
         {{ field_of_records("records_per_user.records", "item_id") }} as item_ids,
         {{ field_of_records("records_per_user.records", "event_type") }} as event_types,
         {{ field_of_records("records_per_user.records", "event_value") }} as event_values,
         {{ field_of_records("records_per_user.records", "occurred_at") }} as occurred_at,
-        {{ field_of_records("records_per_user.records", "received_at") }} as received_at,
-        {{ field_of_records("records_per_user.records", "session_number") }} as session_numbers
+        {{ field_of_records("records_per_user.records", "received_at") }} as received_at
     from records_per_user
 
 )
