@@ -30,7 +30,10 @@ SETTINGS = load_settings()
 
 @dag(
     schedule=CronTriggerTimetable(
-        SETTINGS.ingest_schedule, timezone="UTC", interval=period(SETTINGS.ingest_schedule), run_immediately=False
+        SETTINGS.ingest_schedule,
+        timezone="UTC",
+        interval=period(SETTINGS.ingest_schedule),
+        run_immediately=timedelta(0),  # never: Airflow takes False for "if the last tick is not long ago"
     ),
     catchup=False,  # the next run moves what missed ones would have moved
     max_active_runs=1,

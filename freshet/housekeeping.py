@@ -16,11 +16,11 @@ BLOCKED_IN_TASKS = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_A
 """Airflow sets these to an impossible address inside tasks; without them its own configuration names the database."""
 
 RECORDS = (
-    *("asset_event", "callback", "dag_run", "dag_version", "deadline", "import_error", "job", "log"),
+    *("asset_event", "callback", "dag_run", "dag_version", "deadline", "import_error", "log"),
     *("task_instance", "task_instance_history", "task_reschedule", "trigger", "xcom"),
 )
 """Tables that say what has been. Not ``dag``: Airflow would forget a DAG, and that it is unpaused, when it has not read
-its file for as long."""
+its file for as long. Not ``job``: that of a running process may be gone before its next heartbeat, which then kills it."""
 
 
 class HousekeepingError(RuntimeError):

@@ -77,7 +77,10 @@ def broken_home(built_home, tmp_path):
     shutil.copytree(built_home, home)
     events = next(path for path in (home / "lake" / "events").glob("*/*.parquet") if path.name != "schema.parquet")
     ledger = next((home / "lake" / "ingestions").glob("*.parquet"))
-    shutil.copy(events, events.with_name("broken-0000.parquet"))
+    duckdb.sql(
+        f"copy (select * replace ('broken' as ingestion_id) from read_parquet('{events}', hive_partitioning = false))"
+        f" to '{events.with_name('broken-0000.parquet')}'"
+    )
     duckdb.sql(
         "copy (select * replace ('broken' as ingestion_id, 0 as n_rejected)"
         f" from '{ledger}' where record_type = 'event') to '{ledger.with_stem('broken')}'"
