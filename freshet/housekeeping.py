@@ -20,7 +20,7 @@ RECORDS = (
     *("task_instance", "task_instance_history", "task_reschedule", "trigger", "xcom"),
 )
 """Tables that say what has been. Not ``dag``: Airflow would forget a DAG, and that it is unpaused, when it has not read
-its file for as long. Not ``job``: that of a running process may be gone before its next heartbeat, which then kills it."""
+its file for as long. Not ``job``: a running process whose row is gone ends at its next heartbeat."""
 
 
 class HousekeepingError(RuntimeError):
