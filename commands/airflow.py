@@ -177,6 +177,14 @@ class AirflowApi:
         """End a run, so that it may be deleted."""
         self._client.patch(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}).raise_for_status()
 
+    def clear_run(self, dag_id: str, run_id: str) -> bool:
+        """Let a run be done again from its first task; False when the database was busy and one may ask again."""
+        answer = self._client.post(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/clear", json={"dry_run": False})
+        if answer.is_server_error:
+            return False
+        answer.raise_for_status()
+        return True
+
     def newest_run_before(self, dag_id: str, moment: datetime) -> RunState | None:
         """The last of the runs that were queued before a moment, or None."""
         newest = self._runs(dag_id, order_by="-run_after", limit=10)
