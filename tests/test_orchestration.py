@@ -182,6 +182,7 @@ def test_events_are_announced_with_counts_and_interval_and_marts_with_their_rows
 
 
 def test_a_day_that_is_done_again_changes_no_byte(platform):
+    settled(platform, *CHAIN[:3])
     lake, marts = contents(platform.settings.lake_dir), contents(platform.settings.features_dir)
     for run in platform.airflow.runs("ingest_events"):
         wait(platform, "SQLite", lambda run_id=run.run_id: platform.airflow.clear_run("ingest_events", run_id))
