@@ -128,9 +128,9 @@ def settled(platform, *dag_ids):
     return {dag_id: platform.airflow.runs(dag_id) for dag_id in dag_ids}
 
 
-def backfill(platform, *options):
+def backfill(platform):
     days = ("--from-date", "2026-03-02", "--to-date", "2026-03-04")
-    command = airflow_command("backfill", "create", "--dag-id", "ingest_events", *days, *options)
+    command = airflow_command("backfill", "create", "--dag-id", "ingest_events", *days)
     done = subprocess.run(
         command, env=os.environ | platform.environment, capture_output=True, text=True, timeout=SECONDS
     )

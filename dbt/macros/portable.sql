@@ -184,20 +184,6 @@
 {%- endmacro %}
 
 
-{#- The records of which a condition on `record` is true, in the same order. -#}
-{% macro filtered_records(records, condition) -%}
-    {{ adapter.dispatch("filtered_records", "freshet")(records, condition) }}
-{%- endmacro %}
-
-{% macro duckdb__filtered_records(records, condition) -%}
-    list_filter({{ records }}, lambda record: {{ condition }})
-{%- endmacro %}
-
-{% macro spark__filtered_records(records, condition) -%}
-    filter({{ records }}, record -> {{ condition }})
-{%- endmacro %}
-
-
 {#- One field of every record, as a list in the same order, nulls kept. -#}
 {% macro field_of_records(records, field) -%}
     {{ adapter.dispatch("field_of_records", "freshet")(records, field) }}
