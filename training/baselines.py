@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from training.dataset import Events
 from training.history import HistoryBatch, Recency
 from training.item_item import add_gram, dense_items, invert_in_place, mirror_upper, user_rows
 from training.neighbours import Neighbours, strongest_of_rows
+from training.snapshot import Events
 
 Option = TypeVar("Option")
 Scores = NDArray[np.float32]

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from training.dataset import ALWAYS, Marts
 from training.history import PADDING
-
-FOREVER = int(np.iinfo(np.int64).max)
+from training.snapshot import FOREVER
 
 
 @dataclass(frozen=True)

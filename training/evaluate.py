@@ -1,8 +1,8 @@
-"""Successive evaluation: weights frozen at a cut, each later event predicted from all that was known just before it.
+"""Evaluation: weights frozen at a cut, each list asked for at a moment and made from all that was known just before it.
 
-Every model ranks the whole catalogue known at the cut, without what the user has met, from the same histories and the
-same daily popularity; chunks keep memory bounded. Intervals come from a bootstrap over users, paired
-between models.
+Every model ranks the whole catalogue known at the cut, without what the user has met (unless repeats count), from the
+same histories and the same daily popularity; chunks keep memory bounded. Intervals come from a bootstrap over users,
+paired between models.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,13 @@ from tqdm import tqdm
 
 from training import metrics
 from training.comparison import RESAMPLES, WHOLE
-from training.dataset import Snapshot, Targets
 from training.history import HistoryBatch
+from training.snapshot import Snapshot, Targets
 
 Scores = NDArray[np.float32]
+Floats = NDArray[np.float64]
 K = 10
+LONGEST_LIST = 20
 _CHUNK_CELLS = 2_500_000
 """Scores held at once per model: 256 events at 10k items."""
 COVERAGE_EVENTS = 2_000
@@ -75,7 +77,7 @@ def moments(snapshot: Snapshot, targets: Targets, width: int = 1) -> Iterator[Mo
     size = max(1, min(256, _CHUNK_CELLS // max(snapshot.n_items, 1) // width))
     for start in range(0, len(targets), size):
         rows = slice(start, start + size)
-        some = Targets(targets.rows[rows], targets.user[rows], targets.item[rows], targets.now[rows])
+        some = targets.where(rows)
         tables, table_of = snapshot.popularity.steps(some.now, snapshot.n_items)
         seen = [snapshot.seen(int(row), int(now)) for row, now in zip(some.rows, some.now, strict=True)]
         yield Moments(rows, snapshot.histories(some), tables, table_of, seen, some.item)
@@ -85,13 +87,30 @@ def moments(snapshot: Snapshot, targets: Targets, width: int = 1) -> Iterator[Mo
 class Evaluation:
     """Where each model put each target."""
 
-    targets: Targets
-    ranks: dict[str, NDArray[np.int64]]
-    coverage: dict[str, float]
+    targets: Targets  # M of them in L lists
+    ranks: dict[str, NDArray[np.int64]]  # (M,)
+    shown: dict[str, NDArray[np.int32]]  # (L', 20) the first lists themselves, best first
+    n_items: int
 
-    def ndcg(self, model: str) -> NDArray[np.float64]:
-        """(M,) NDCG@10 per event."""
-        return metrics.ndcg(self.ranks[model], K)
+    def figures(self, model: str, k: int = K, inside: NDArray[np.bool_] | None = None) -> dict[str, Floats]:
+        """Figures per list by metric; with ``inside`` (M,) only those targets count, and lists without any fall out."""
+        targets, rank = self.targets, self.ranks[model]
+        if inside is not None:
+            targets, rank = targets.where(inside), rank[inside]
+        return metrics.list_figures(rank, targets.list_of, k)
+
+    def ndcg(self, model: str, inside: NDArray[np.bool_] | None = None) -> Floats:
+        """(L,) NDCG@10 per list."""
+        return self.figures(model, K, inside)["ndcg"]
+
+    def users(self, inside: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
+        """(L,) who asked for each list."""
+        return (self.targets if inside is None else self.targets.where(inside)).lists.user
+
+    def coverage(self, model: str) -> float | None:
+        """Share of the catalogue in the first ten places of the lists that were kept; None where none were."""
+        lists = self.shown.get(model)
+        return None if lists is None else metrics.coverage(lists[:, :K], self.n_items)
 
 
 def evaluate(
@@ -103,27 +122,43 @@ def evaluate(
     coverage_events: int = 0,
     title: str = "evaluating",
 ) -> Evaluation:
-    """Rank every target by every model. Ties are broken by chance drawn once per event, the same for all models.
+    """Rank every target by every model. Ties are broken by chance drawn once per list, the same for all models.
 
-    Coverage is measured on the lists of the first ``coverage_events``.
+    The first ``coverage_events`` lists are kept.
     """
-    luck = np.random.default_rng(seed).random(len(targets))
+    lists, starts = targets.lists, np.r_[targets.list_starts, len(targets)]
+    luck = np.random.default_rng(seed).random(len(lists))
     ranks: dict[str, list[NDArray[np.int64]]] = {}
-    shown: dict[str, list[NDArray[np.int64]]] = {}
-    with tqdm(total=len(targets), desc=title, unit="event", disable=None, leave=False) as bar:
-        for chunk in moments(snapshot, targets):
+    shown: dict[str, list[NDArray[np.int32]]] = {}
+    with tqdm(total=len(lists), desc=title, unit="list", disable=None, leave=False) as bar:
+        for chunk in moments(snapshot, lists):
+            inside = slice(starts[chunk.rows.start], starts[chunk.rows.start + len(chunk.batch)])
+            row_of = targets.list_of[inside] - chunk.rows.start
             for name, scores in models.score_many(chunk.batch, chunk.tables, chunk.table_of):
                 for row, items in enumerate(chunk.seen):
                     scores[row, items] = -np.inf
-                ranks.setdefault(name, []).append(metrics.ranks(scores, chunk.targets, luck[chunk.rows]))
+                found = _ranks(scores, row_of, targets.item[inside], luck[chunk.rows])
+                ranks.setdefault(name, []).append(found)
                 if chunk.rows.start < coverage_events:
-                    shown.setdefault(name, []).append(metrics.top_items(scores, K))
-            bar.update(len(chunk.targets))
+                    shown.setdefault(name, []).append(metrics.top_items(scores, LONGEST_LIST).astype(np.int32))
+            bar.update(len(chunk.batch))
     return Evaluation(
         targets,
         {name: np.concatenate(parts) for name, parts in ranks.items()},
-        {name: metrics.coverage(np.concatenate(parts), snapshot.n_items) for name, parts in shown.items()},
+        {name: np.concatenate(parts) for name, parts in shown.items()},
+        snapshot.n_items,
     )
+
+
+def _ranks(scores: Scores, row_of: NDArray[np.int64], items: NDArray[np.int32], luck: Floats) -> NDArray[np.int64]:
+    """Places of several targets per list, as many rows at once as there are lists."""
+    if len(row_of) == len(scores):
+        return metrics.ranks(scores, items, luck)
+    parts = []
+    for start in range(0, len(row_of), len(scores)):
+        rows = row_of[start : start + len(scores)]
+        parts.append(metrics.ranks(scores[rows], items[start : start + len(scores)], luck[rows]))
+    return np.concatenate(parts)
 
 
 def quality(model: Scorer, snapshot: Snapshot, targets: Targets, seed: int) -> float:
@@ -167,13 +202,13 @@ def results_table(
 
 def _rows_of_part(evaluation: Evaluation, reference: str, part: str, inside: NDArray[np.bool_], seed: int) -> list[Row]:
     names = list(evaluation.ranks)
-    user = evaluation.targets.user[inside]
-    values = np.stack([evaluation.ndcg(name)[inside] for name in names], axis=1)  # (M, models)
+    user = evaluation.users(inside)
+    figures = {name: evaluation.figures(name, K, inside) for name in names}
+    values = np.stack([figures[name]["ndcg"] for name in names], axis=1)  # (L, models)
     samples = metrics.bootstrap_means(values, user, RESAMPLES, seed)
     against = names.index(reference)
     rows = []
     for column, name in enumerate(names):
-        rank = evaluation.ranks[name][inside]
         low, high = metrics.interval(samples[:, column])
         difference_low, difference_high = metrics.interval(samples[:, against] - samples[:, column])
         rows.append(
@@ -185,12 +220,12 @@ def _rows_of_part(evaluation: Evaluation, reference: str, part: str, inside: NDA
                 ndcg_at_10=float(values[:, column].mean()),
                 low=low,
                 high=high,
-                recall_at_10=float(metrics.recall(rank, K).mean()),
-                mrr_at_10=float(metrics.mrr(rank, K).mean()),
+                recall_at_10=float(figures[name]["recall"].mean()),
+                mrr_at_10=float(figures[name]["mrr"].mean()),
                 difference=float(values[:, against].mean() - values[:, column].mean()),
                 difference_low=difference_low,
                 difference_high=difference_high,
-                coverage_at_10=evaluation.coverage.get(name) if part == WHOLE else None,
+                coverage_at_10=evaluation.coverage(name) if part == WHOLE else None,
             )
         )
     return rows
@@ -201,12 +236,12 @@ def per_user(evaluation: Evaluation, slices: Mapping[str, NDArray[np.bool_]], us
     whole = np.ones(len(evaluation.targets), dtype=bool)
     tables = []
     for part, inside in {WHOLE: whole, **slices}.items():
-        users, index = np.unique(evaluation.targets.user[inside], return_inverse=True)
+        users, index = np.unique(evaluation.users(inside), return_inverse=True)
         if len(users) == 0:
             continue
         counts = np.bincount(index, minlength=len(users))
         for name in evaluation.ranks:
-            means = np.bincount(index, evaluation.ndcg(name)[inside], minlength=len(users)) / counts
+            means = np.bincount(index, evaluation.ndcg(name, inside), minlength=len(users)) / counts
             tables.append(
                 pa.table(
                     {

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.sparse import csr_matrix
 
-from training.dataset import Events
 from training.neighbours import Neighbours, strongest_of_rows
+from training.snapshot import Events
 
 logger = logging.getLogger(__name__)
 

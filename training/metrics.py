@@ -1,4 +1,4 @@
-"""Ranks to figures: pure functions, one value per predicted event."""
+"""Ranks to figures: pure functions, one value per predicted event or list."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,17 @@ def ranks(
 ) -> NDArray[np.int64]:
     """(B,) how many items stand before each row's target in (B, V); excluded items are −inf.
 
-    ``luck`` in [0, 1), drawn by seed, one per row, decides where the target stands among items of equal score.
+    ``luck`` in [0, 1), drawn by seed, one per list, turns the circle of items of equal score: each place is as likely,
+    and two targets of one list never take the same.
     """
     own = scores[np.arange(len(scores)), targets][:, None]
     better = (scores > own).sum(axis=1)
-    equal = (scores == own).sum(axis=1)  # with the target itself
-    return np.asarray(better + np.floor(luck * equal), dtype=np.int64)
+    equals = scores == own
+    equal = equals.sum(axis=1)  # with the target itself
+    tied = np.flatnonzero(equal > 1)
+    before = np.zeros(len(scores), dtype=np.int64)
+    before[tied] = (equals[tied] & (np.arange(scores.shape[1]) < targets[tied][:, None])).sum(axis=1)
+    return np.asarray(better + (before + np.floor(luck * equal).astype(np.int64)) % equal, dtype=np.int64)
 
 
 def ndcg(rank: NDArray[np.int64], k: int) -> Floats:
@@ -32,6 +37,42 @@ def recall(rank: NDArray[np.int64], k: int) -> Floats:
 def mrr(rank: NDArray[np.int64], k: int) -> Floats:
     """1 / position inside the first k."""
     return np.where(rank < k, 1 / (rank + 1.0), 0.0)
+
+
+def list_figures(rank: NDArray[np.int64], list_of: NDArray[np.int64], k: int) -> dict[str, Floats]:
+    """Figures (L,) of lists with one or several targets, from each target's place in its list (M,) and list (M,).
+
+    The ideal list has all targets first, as far as k places reach: NDCG and average precision divide by what it gets.
+    Recall divides by all targets, precision by k. Every list has a target. Definitions as in Järvelin and Kekäläinen
+    (2002) for NDCG and in Manning, Raghavan and Schütze (2008, chapter 8) for the others.
+    """
+    n_lists = int(list_of.max(initial=-1)) + 1
+    count = np.bincount(list_of, minlength=n_lists)
+    reachable = np.minimum(count, k)
+    is_hit = rank < k
+    hits = np.bincount(list_of, is_hit, minlength=n_lists)
+    ideal = np.cumsum(1 / np.log2(np.arange(k) + 2.0))[reachable - 1]
+    precision, recalled = hits / k, hits / count
+    best = np.full(n_lists, np.iinfo(np.int64).max)
+    np.minimum.at(best, list_of, rank)
+    return {
+        "ndcg": np.bincount(list_of, ndcg(rank, k), minlength=n_lists) / ideal,
+        "recall": recalled,
+        "precision": precision,
+        "f1": 2 * precision * recalled / np.where(hits > 0, precision + recalled, 1.0),
+        "mrr": mrr(best, k),
+        "map": _summed_precision(rank, list_of, k, n_lists) / reachable,
+        "hit_rate": (hits > 0).astype(np.float64),
+    }
+
+
+def _summed_precision(rank: NDArray[np.int64], list_of: NDArray[np.int64], k: int, n_lists: int) -> Floats:
+    """(L,) over the hits of a list, the sum of the share of hits down to each."""
+    order = np.lexsort((rank, list_of))
+    rank, list_of = rank[order], list_of[order]
+    start = np.searchsorted(list_of, np.arange(n_lists))
+    nth = np.arange(len(rank)) - start[list_of] + 1
+    return np.asarray(np.bincount(list_of, np.where(rank < k, nth / (rank + 1.0), 0.0), n_lists), dtype=np.float64)
 
 
 def coverage(shown: NDArray[np.int64] | NDArray[np.int32], n_items: int) -> float:

@@ -23,13 +23,14 @@ from freshet.settings import Settings
 from training import registry
 from training.backbones import resolve_backbone
 from training.bundle import Bundle, BundleError, load_bundle
-from training.catalogue import FOREVER, Catalogue, catalogue_of
-from training.dataset import Events, Marts, Popularity, read_marts
+from training.catalogue import Catalogue, catalogue_of
+from training.dataset import Marts, read_marts
 from training.history import History, HistoryBatch
 from training.llm_recommender import LLMRecommender
 from training.new_items import extended, first_items
 from training.questions import NOW, Questions, read_questions
 from training.registry import ModelVersion, RegistryError
+from training.snapshot import FOREVER, Events, Popularity
 from training.text_tower import encode_texts
 
 logger = logging.getLogger(__name__)

@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from training.dataset import Events
 from training.history import PADDING, History, HistoryBatch
 from training.sequence_head import SequenceHead, gap_buckets
 from training.sequence_network import SequenceConfig, SequenceNetwork, export_onnx
+from training.snapshot import Events
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from training.baselines import Popularity, fit_ease, fit_item_knn
 from training.blend import REGIMES
 from training.config import TrainConfig
-from training.dataset import Snapshot, Targets
 from training.evaluate import Scorer, quality
 from training.history import HistoryBatch, Recency
 from training.item_item import ItemItemConfig, fit_item_item
@@ -27,6 +26,7 @@ from training.llm_recommender import HEADS, LLMRecommender
 from training.neighbours import Neighbours
 from training.sequence_head import SequenceScorer
 from training.sequence_training import TorchSequence, TrainedSequence, WarmStart, train_sequence
+from training.snapshot import Snapshot, Targets
 from training.transitions import fit_transitions
 from training.tuning import (
     BaselineChoices,
@@ -103,19 +103,17 @@ class Choices:
         )
 
 
-def choose(stage: Stage, until: int, config: TrainConfig, watch: Stopwatch) -> tuple[Choices, TrainedSequence | None]:
-    """Stage one: every choice, judged on the events between the stage's cut and ``until``."""
+def choose(stage: Stage, config: TrainConfig, watch: Stopwatch) -> tuple[Choices, TrainedSequence | None]:
+    """Stage one: every choice, judged on the targets of the stage's snapshot."""
     snapshot, path = stage.snapshot, stage.folder / "choices.json"
-    targets = snapshot.targets(snapshot.cut, until).sample(config.tuning_events, config.seed)
+    targets = snapshot.targets().sample(config.tuning_events, config.seed)
     with watch.step("choose: sequence head"):
         trained = _train_chosen(stage, targets, config)
     if path.exists():
         return Choices.load(path), trained
     with watch.step("choose: item-item head"):
         limits = (config.tuning_items, config.tuning_events)
-        item_item = choose_item_item(
-            snapshot, stage.vectors, snapshot.cut, until, config.item_item, limits, config.seed
-        )
+        item_item = choose_item_item(snapshot, stage.vectors, config.item_item, limits, config.seed)
     with watch.step("choose: fit item-item head"):
         neighbours = fit_item_item(snapshot.training, stage.vectors, item_item)
     with watch.step("choose: reading of histories"):

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -28,11 +27,12 @@ from training.backbones import resolve_backbone
 from training.blend import REGIMES
 from training.bundle import BundleError, load_bundle, write_bundle
 from training.config import TrainConfig, load_config
-from training.dataset import Marts, Snapshot, Targets, read_marts
+from training.dataset import Marts, read_marts
 from training.evaluate import COVERAGE_EVENTS, Each, Row, evaluate, per_user, results_table
 from training.llm_recommender import HEADS, WHITENING, LLMRecommender
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
 from training.slices import slices_of
+from training.snapshot import FOREVER, Snapshot, Targets
 from training.stages import Choices, Stage, Stopwatch, choose, fit_baselines, refit
 from training.text_tower import encode_texts
 from training.tracking import client_of, log_bundle, training_run
@@ -44,7 +44,6 @@ __all__ = ["RunResult", "TrainConfig", "encode_items", "fit_and_evaluate", "load
 logger = logging.getLogger(__name__)
 
 _DAY_US = 86_400 * 1_000_000
-_FOREVER = int(np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True)
@@ -94,8 +93,8 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig) -> str:
 
     # ── choose on validation ──────────────────────────────────────────────────────────────────────────────────────
     validation_cut, test_cut = marts.cuts()
-    first = _stage("validation", marts, validation_cut, settings, config, folder, watch)
-    choices, trained = choose(first, test_cut, config, watch)
+    first = _stage("validation", marts, validation_cut, settings, config, folder, watch, until=test_cut)
+    choices, trained = choose(first, config, watch)
 
     # ── judge on test, weights frozen at the cut ──────────────────────────────────────────────────────────────────
     second = _stage("test", marts, test_cut, settings, config, folder, watch)
@@ -116,11 +115,18 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig) -> str:
 
 
 def _stage(
-    name: str, marts: Marts, cut: int, settings: Settings, config: TrainConfig, folder: Path, watch: Stopwatch
+    name: str,
+    marts: Marts,
+    cut: int,
+    settings: Settings,
+    config: TrainConfig,
+    folder: Path,
+    watch: Stopwatch,
+    until: int = FOREVER,
 ) -> Stage:
     """A snapshot with its items' vectors. The whitening is that of the first stage, so all stages share one space."""
     with watch.step(f"{name}: snapshot"):
-        snapshot = marts.snapshot(cut, config.seed)
+        snapshot = marts.snapshot(cut, config.seed, until)
         raw = encode_texts(
             snapshot.texts, backbone=config.text_backbone, cache_dir=_vectors_dir(settings), progress=False
         )
@@ -146,7 +152,7 @@ def _judge(
     if (path / "table.json").exists():
         return [Row(**row) for row in json.loads((path / "table.json").read_text())["rows"]]
     snapshot = stage.snapshot
-    targets = snapshot.targets(snapshot.cut).sample(config.test_events, config.seed)
+    targets = snapshot.targets().sample(config.test_events, config.seed)
     with watch.step("test: fit baselines"):
         baselines = fit_baselines(snapshot, choices.baselines)
     with watch.step("test: evaluate"):
@@ -168,7 +174,7 @@ def _judge(
         "after_us": snapshot.cut,
         "until_us": marts.last_moment,
         "n_events": len(targets),
-        "n_left_out": targets.n_left_out,
+        "n_left_out": int((snapshot.events.occurred_at > snapshot.cut).sum() - snapshot.is_target.sum()),
         "content_hash": marts.content_hash,
         "seed": config.seed,
     }
@@ -191,7 +197,7 @@ def _beside_champion(
     later = targets.now > int(bundle.manifest.data["until_us"])
     if not later.any():
         return []
-    some = Targets(targets.rows[later], targets.user[later], targets.item[later], targets.now[later])
+    some = targets.where(later)
     models = Each({RECOMMENDER_NAME: recommender, CHAMPION_NAME: Translated.to(bundle.recommender, snapshot.item_ids)})
     evaluation = evaluate(models, snapshot, some, config.seed, title="test: champion")
     table = per_user(evaluation, {}, snapshot.user_ids)
@@ -324,7 +330,7 @@ def _vectors_dir(settings: Settings) -> Path:
 
 
 def _final_cut(config: TrainConfig) -> int:
-    return _FOREVER if config.as_of is None else config.as_of
+    return FOREVER if config.as_of is None else config.as_of
 
 
 def _iso(moment_us: int) -> str:

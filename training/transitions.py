@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from training.dataset import Events
 from training.neighbours import Neighbours
+from training.snapshot import Events
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from training.baselines import NeighbourModel, best_of, fit_ease, fit_item_knn
 from training.blend import REGIMES, Blend, Candidates, collect_candidates, fit_blend, regime_of
-from training.dataset import Snapshot, Targets
 from training.evaluate import moments, quality
 from training.history import Recency
 from training.item_item import ItemItemConfig, dense_items, fit_item_item
 from training.llm_recommender import HEADS, LLMRecommender
 from training.neighbours import Neighbours
+from training.snapshot import Snapshot, Targets
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +47,6 @@ class ReadingChoices:
 def choose_item_item(
     snapshot: Snapshot,
     vectors: Scores,
-    targets_after: int,
-    targets_until: int,
     start: ItemItemConfig,
     limits: tuple[int, int],
     seed: int,
@@ -57,7 +55,7 @@ def choose_item_item(
     max_items, max_events = limits
     kept = dense_items(snapshot.training, snapshot.n_items, max_items)
     small = snapshot.restricted(kept)
-    targets = small.targets(targets_after, targets_until).sample(max_events, seed)
+    targets = small.targets().sample(max_events, seed)
     judged: dict[ItemItemConfig, float] = {}
 
     def judge(config: ItemItemConfig) -> float:
@@ -91,7 +89,7 @@ def choose_reading(neighbours: Neighbours, snapshot: Snapshot, targets: Targets,
         if not name.startswith("inside") or inside.sum() < 200:
             gate.append(best.a)
             continue
-        some = Targets(targets.rows[inside], targets.user[inside], targets.item[inside], targets.now[inside])
+        some = targets.where(inside)
         shares = [best.a, *(a for a in (0.5, 0.65, 0.8, 0.92) if a != best.a)]
         judge_share = lambda a: quality(NeighbourModel(neighbours, replace(best, a=a)), snapshot, some, seed)  # noqa: B023, E731
         gate.append(best_of(shares, judge_share)[0])

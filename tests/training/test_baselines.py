@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from training.baselines import FewUsersEase, ManyUsersEase, Popularity, best_of, fit_ease, fit_item_knn, history_matrix
-from training.dataset import Events
 from training.evaluate import Each, evaluate
 from training.history import HistoryBatch, Recency
 from training.item_item import user_rows
+from training.snapshot import Events
 from training.stages import fit_baselines
 from training.tuning import BaselineChoices
 
@@ -71,7 +71,7 @@ def test_of_equals_the_first_is_best():
 
 def test_learned_baselines_beat_popularity_on_planted_topics(world):
     snapshot = world.snapshot(world.cuts()[0], 0)
-    targets = snapshot.targets(snapshot.cut)
+    targets = snapshot.targets()
     models = fit_baselines(snapshot, BaselineChoices(10.0, 0.8, 10.0, 0.8))
     quality = {name: evaluate(Each(models), snapshot, targets, 0).ndcg(name).mean() for name in models}
     random_order = np.mean([1 / np.log2(place + 2) if place < 10 else 0 for place in range(snapshot.n_items - 10)])

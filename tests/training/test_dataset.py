@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from training.dataset import DatasetError, Events, Popularity, Snapshot, read_marts
+from training.dataset import DatasetError, read_marts
+from training.snapshot import Events, Popularity, Snapshot, to_predict
 
 
 def snapshot_of(rows: list[tuple[int, int, int, int, bool]], n_items: int, cut: int) -> Snapshot:
@@ -19,7 +20,9 @@ def snapshot_of(rows: list[tuple[int, int, int, int, bool]], n_items: int, cut: 
     )
     nothing = Popularity(np.empty(0, np.int32), np.empty(0, np.int64), np.empty((0, 4), np.float32))
     ids = [f"i{number}" for number in range(n_items)]
-    return Snapshot(cut, ids, ids, [f"u{number}" for number in range(int(user.max()) + 1)], events, nothing)
+    users = [f"u{number}" for number in range(int(user.max()) + 1)]
+    is_training = (events.known_at <= cut) & ~events.is_negative
+    return Snapshot(cut, ids, ids, users, events, nothing, is_training, to_predict(events, n_items, cut))
 
 
 def test_an_event_counts_as_training_only_if_it_was_known_at_the_cut():
@@ -37,15 +40,14 @@ def test_targets_are_first_positive_meetings():
         (0, 2, 22, 22, False),
         (1, 0, 19, 19, False),
     ]
-    targets = snapshot_of(rows, 3, 10).targets(after=10)
+    targets = snapshot_of(rows, 3, 10).targets()
     assert list(zip(targets.user.tolist(), targets.item.tolist(), strict=True)) == [(1, 0), (0, 2)]
-    assert targets.n_left_out == 2
 
 
 def test_a_history_holds_what_was_known_just_before():
     rows = [(0, 0, 1, 1, False), (0, 1, 2, 2, True), (0, 2, 3, 50, False), (0, 3, 4, 4, False), (0, 4, 20, 20, False)]
     snapshot = snapshot_of(rows, 5, 10)
-    targets = snapshot.targets(after=10)
+    targets = snapshot.targets()
     batch = snapshot.histories(targets, limit=4)
     assert batch.items.tolist() == [[-1, -1, 0, 3]]  # 1 was turned down, 2 was not yet received
     assert batch.times.tolist() == [[0, 0, 1, 4]]
@@ -54,7 +56,7 @@ def test_a_history_holds_what_was_known_just_before():
 
 def test_a_history_never_reaches_into_another_user():
     snapshot = snapshot_of([(0, 0, 1, 1, False), (1, 1, 2, 2, False), (1, 2, 20, 20, False)], 3, 10)
-    assert snapshot.histories(snapshot.targets(after=10), limit=3).items.tolist() == [[-1, -1, 1]]
+    assert snapshot.histories(snapshot.targets(), limit=3).items.tolist() == [[-1, -1, 1]]
 
 
 def test_popularity_is_the_newest_row_known_by_then():

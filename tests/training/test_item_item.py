@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from training.dataset import Events
 from training.history import HistoryBatch
 from training.item_item import (
     ItemItemConfig,
@@ -11,6 +10,7 @@ from training.item_item import (
     window_rows,
 )
 from training.neighbours import Neighbours
+from training.snapshot import Events
 
 
 def events(*sequences: list[int], sessions: list[list[int]] | None = None) -> Events:

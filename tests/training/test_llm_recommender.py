@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from training.blend import REGIMES
-from training.dataset import Snapshot
 from training.history import History, Recency
 from training.item_item import ItemItemConfig, fit_item_item
 from training.llm_recommender import HEADS, LLMRecommender
 from training.sequence_network import SequenceConfig
 from training.sequence_training import train_sequence
+from training.snapshot import Snapshot
 from training.transitions import TransitionConfig, fit_transitions
 
 
@@ -46,7 +46,7 @@ def recommender(snapshot: Snapshot, word_vectors, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="module")
 def moments(snapshot: Snapshot):
-    targets = snapshot.targets(snapshot.cut)
+    targets = snapshot.targets()
     tables, table_of = snapshot.popularity.steps(targets.now, snapshot.n_items)
     return snapshot.histories(targets), tables, table_of
 

@@ -143,7 +143,7 @@ def test_lists_agree_with_the_evaluation(ask, model, world, cut):
 
     snapshot = world.snapshot(cut, CONFIG.seed)
     assert snapshot.item_ids == model.item_ids
-    targets = snapshot.targets(cut)
+    targets = snapshot.targets()
     judged = evaluate(Each({"it": model}), snapshot, targets, seed=0).ranks["it"]
     asked = [(snapshot.user_ids[user], now) for user, now in zip(targets.user, targets.now, strict=True)]
     lists, summary = ask(asked, n=model.n_items)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from training.dataset import Events
+from training.snapshot import Events
 from training.transitions import TransitionConfig, fit_transitions, strongest_of_sparse
 from training.trend import WINDOWS, trend_score
 
