@@ -13,7 +13,7 @@ from training.item_item import ItemItemConfig
 from training.sequence_network import SequenceConfig
 from training.transitions import TransitionConfig
 
-_CODE = 2
+_CODE = 3
 """Raised when the same configuration and data would give another model: work kept from before is then not reused."""
 
 
@@ -39,6 +39,8 @@ class TrainConfig:
     """Validation events, drawn at random, by which choices are made."""
     tuning_items: int = 3_000
     """Most met items on which the item-item head's ridge, text weight and rows are chosen."""
+    blend_events: int = 4_000
+    """Validation events, up to half of them at the start of a session, by which the heads' weights are found."""
     test_events: int = 20_000
     """Test events at most."""
     item_item: ItemItemConfig = field(default_factory=ItemItemConfig)

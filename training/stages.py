@@ -35,6 +35,7 @@ from training.tuning import (
     choose_blend,
     choose_item_item,
     choose_reading,
+    starts_and_insides,
 )
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,8 @@ def choose(stage: Stage, config: TrainConfig, watch: Stopwatch) -> tuple[Choices
         head = trained.scorer() if trained else None
         nothing = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
         recommender = _assemble(stage, neighbours, head, reading, nothing, config)
-        blend = choose_blend(recommender, snapshot, targets, config.seed)
+        mixture = starts_and_insides(snapshot, config.blend_events, config.seed)
+        blend = choose_blend(recommender, snapshot, mixture, config.seed)
     with watch.step("choose: baselines"):
         baselines = choose_baselines(snapshot, targets, config.seed)
     choices = Choices(

@@ -22,6 +22,7 @@ from training.snapshot import Snapshot, Targets
 logger = logging.getLogger(__name__)
 
 Scores = NDArray[np.float32]
+_BLEND_ROUNDS = 4
 _START = Recency(a=0.5, session_decay=0.8, long_term_decay=0.8)
 
 
@@ -80,7 +81,7 @@ def choose_reading(neighbours: Neighbours, snapshot: Snapshot, targets: Targets,
 
     best, _ = best_of([Recency(0.5, decay, decay) for decay in (0.6, 0.7, 0.8, 0.9, 0.97)], judge)
     best, _ = best_of([best, *(replace(best, a=a) for a in (0.65, 0.8, 0.92))], judge)
-    best, _ = best_of([best, *(replace(best, session_decay=decay) for decay in (0.7, 0.9, 0.98))], judge)
+    best, _ = best_of([best, *(replace(best, session_decay=decay) for decay in (0.7, 0.9, 0.98, 1.0))], judge)
     best, _ = best_of([best, *(replace(best, long_term_decay=decay) for decay in (0.7, 0.9, 0.96))], judge)
     regime = regime_of(snapshot.histories(targets))
     gate = []
@@ -97,22 +98,47 @@ def choose_reading(neighbours: Neighbours, snapshot: Snapshot, targets: Targets,
 
 
 def choose_blend(recommender: LLMRecommender, snapshot: Snapshot, targets: Targets, seed: int) -> Blend:
-    """Weights of all heads by regime."""
-    return fit_blend(gather_candidates(recommender, snapshot, targets), seed)
+    """Weights of all heads by regime; each round looks at the leaders of the last one's weights too."""
+    regime = regime_of(snapshot.histories(targets))
+    tables: list[Scores] = []
+    for _ in range(_BLEND_ROUNDS):
+        blend = fit_blend(gather_candidates(recommender, snapshot, targets, regime, tables, seed), seed)
+        tables.append(blend.weights)
+    return blend
 
 
-def gather_candidates(recommender: LLMRecommender, snapshot: Snapshot, targets: Targets) -> Candidates:
-    """Every head's leaders for each validation event."""
-    regimes: list[NDArray[np.int64]] = []
+def starts_and_insides(snapshot: Snapshot, size: int, seed: int) -> Targets:
+    """At most ``size`` targets, up to half of them from the start of a session, however rare those are.
+
+    Where sessions are long nearly every event lies inside one, but a visit begins with a start: both must be learned.
+    """
+    targets = snapshot.targets().sample(8 * size, seed)
+    inside = snapshot.histories(targets).is_inside_session
+    dice = np.random.default_rng(seed)
+    starts, insides = (dice.permutation(np.flatnonzero(rows)) for rows in (~inside, inside))
+    n_starts = min(len(starts), max(size // 2, size - len(insides)))
+    chosen = np.zeros(len(targets), dtype=bool)
+    chosen[starts[:n_starts]] = True
+    chosen[insides[: size - n_starts]] = True
+    return targets.where(chosen)
+
+
+def gather_candidates(
+    recommender: LLMRecommender,
+    snapshot: Snapshot,
+    targets: Targets,
+    regime: NDArray[np.int64],
+    tables: list[Scores],
+    seed: int,
+) -> Candidates:
+    """For each validation event the leaders of every head and of every table of weights, and some others."""
 
     def chunks() -> Iterator[tuple[dict[str, Scores], list[NDArray[np.int32]], NDArray[np.int32]]]:
         for chunk in moments(snapshot, targets, width=len(HEADS)):
-            regimes.append(regime_of(chunk.batch))
             heads = dict(recommender.head_scores(chunk.batch, chunk.tables, chunk.table_of))
             yield heads, chunk.seen, chunk.targets
 
-    collected = collect_candidates(chunks(), np.empty(0, dtype=np.int64), targets.user)
-    return replace(collected, regime=np.concatenate(regimes))
+    return collect_candidates(chunks(), regime, targets.user, seed, tables)
 
 
 def choose_baselines(snapshot: Snapshot, targets: Targets, seed: int) -> BaselineChoices:
