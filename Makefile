@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-EXTRAS := batch,train,serve,dev
+EXTRAS := batch,train,evaluate,serve,dev
 
 # What `make run` loads: the name of a dataset (docs/data.md), or a path to your own Parquet, CSV or JSONL.
 DATASET ?= $(or $(FRESHET_DATASET),demo)

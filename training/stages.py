@@ -7,7 +7,7 @@ folder; a run that was killed finds it there and goes on.
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.baselines import Popularity, fit_ease, fit_item_knn
+from training.baseline_tuning import EVERY_RUN, QUICK, BaselineChoices, Material, choose_baselines
 from training.blend import REGIMES
 from training.config import TrainConfig
-from training.evaluate import Scorer, quality
+from training.evaluate import quality
 from training.history import HistoryBatch, Recency
 from training.item_item import ItemItemConfig, fit_item_item
 from training.llm_recommender import HEADS, LLMRecommender
@@ -29,9 +29,7 @@ from training.sequence_training import TorchSequence, TrainedSequence, WarmStart
 from training.snapshot import Snapshot, Targets
 from training.transitions import fit_transitions
 from training.tuning import (
-    BaselineChoices,
     ReadingChoices,
-    choose_baselines,
     choose_blend,
     choose_item_item,
     choose_reading,
@@ -66,6 +64,10 @@ class Stage:
     snapshot: Snapshot
     vectors: Scores  # (V, E)
     folder: Path
+
+    def material(self, seed: int) -> Material:
+        """What baselines are made from."""
+        return Material(self.snapshot, self.vectors, self.folder / "baselines", seed)
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ class Choices:
         )
 
 
-def choose(stage: Stage, config: TrainConfig, watch: Stopwatch) -> tuple[Choices, TrainedSequence | None]:
+def choose(
+    stage: Stage, config: TrainConfig, watch: Stopwatch, baselines: Sequence[str] = EVERY_RUN
+) -> tuple[Choices, TrainedSequence | None]:
     """Stage one: every choice, judged on the targets of the stage's snapshot."""
     snapshot, path = stage.snapshot, stage.folder / "choices.json"
     targets = snapshot.targets().sample(config.tuning_events, config.seed)
@@ -122,9 +126,10 @@ def choose(stage: Stage, config: TrainConfig, watch: Stopwatch) -> tuple[Choices
         head = trained.scorer() if trained else None
         nothing = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
         recommender = _assemble(stage, neighbours, head, reading, nothing, config)
-        blend = choose_blend(recommender, snapshot, targets, config.seed)
+        thinned = targets.thinned(config.tuning_events, config.seed)
+        blend = choose_blend(recommender, snapshot, thinned, config.seed)
     with watch.step("choose: baselines"):
-        baselines = choose_baselines(snapshot, targets, config.seed)
+        chosen_baselines = choose_baselines(stage.material(config.seed), targets, baselines, QUICK)
     choices = Choices(
         item_item=item_item,
         reading=reading,
@@ -132,7 +137,7 @@ def choose(stage: Stage, config: TrainConfig, watch: Stopwatch) -> tuple[Choices
         blend_report=blend.report,
         best_epoch=trained.best_epoch if trained else 0,
         curve=trained.curve if trained else [],
-        baselines=baselines,
+        baselines=chosen_baselines,
     )
     choices.save(path)
     logger.info("chosen", extra={"choices": asdict(choices), "weights": blend.table()})
@@ -174,18 +179,6 @@ def refit(
         neighbours = _fit_once(stage, choices.item_item)
     weights = np.array(choices.weights, dtype=np.float32)
     return _assemble(stage, neighbours, head, choices.reading, weights, config), trained
-
-
-def fit_baselines(snapshot: Snapshot, choices: BaselineChoices) -> dict[str, Scorer]:
-    """The tuned baselines on the same events as the model."""
-    ease, knn = choices.ease_decay, choices.knn_decay
-    n_items = snapshot.n_items
-    return {
-        "popularity": Popularity(column=3),
-        "popularity_7d": Popularity(column=1),
-        "item_knn": fit_item_knn(snapshot.training, n_items, choices.knn_shrinkage, Recency(0.5, knn, knn)),
-        "ease": fit_ease(snapshot.training, n_items, choices.ease_ridge, Recency(0.5, ease, ease)),
-    }
 
 
 def _assemble(

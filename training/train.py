@@ -24,6 +24,7 @@ from freshet.settings import Settings
 from training import registry, report
 from training.activity import interactions_as_of
 from training.backbones import resolve_backbone
+from training.baseline_tuning import fit_baselines
 from training.blend import REGIMES
 from training.bundle import BundleError, load_bundle, write_bundle
 from training.config import TrainConfig, load_config
@@ -33,7 +34,7 @@ from training.llm_recommender import HEADS, LLMRecommender
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
 from training.slices import slices_of
 from training.snapshot import FOREVER, Snapshot, Targets
-from training.stages import Choices, Stage, Stopwatch, choose, fit_baselines, refit
+from training.stages import Choices, Stage, Stopwatch, choose, refit
 from training.text_tower import encode_texts
 from training.tracking import client_of, log_bundle, training_run
 from training.variants import Translated, Variants
@@ -153,7 +154,7 @@ def _judge(
     snapshot = stage.snapshot
     targets = snapshot.targets().sample(config.test_events, config.seed)
     with watch.step("test: fit baselines"):
-        baselines = fit_baselines(snapshot, choices.baselines)
+        baselines = fit_baselines(stage.material(config.seed), choices.baselines)
     with watch.step("test: evaluate"):
         models = Variants(recommender, baselines)
         evaluation = evaluate(
