@@ -10,7 +10,7 @@ from freshet.settings import SettingsError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
-for _stage in ("ingest", "data", "transform", "features", "train", "serve", "run", "simulate"):
+for _stage in ("ingest", "data", "transform", "features", "train", "recommend", "serve", "run", "simulate"):
     importlib.import_module(f"commands.{_stage}").register(app)
 
 

@@ -92,20 +92,33 @@ class Marts:
         known = np.flatnonzero(available <= cut)
         known = known[np.random.default_rng(seed).permutation(len(known))]
         index_of = {item_id: index for index, item_id in enumerate(all_ids[known])}
-        sequences = self.tables["fct_training_sequences"]
-        events = _events(sequences, index_of, cut)
+        events = self.events(index_of, cut)
         return Snapshot(
             cut=cut,
             item_ids=list(index_of),
-            texts=self._texts(items.take(pa.array(known)), cut),
-            user_ids=sequences["user_id"].to_pylist(),
+            texts=self.texts(items.take(pa.array(known)), cut),
+            user_ids=self.user_ids,
             events=events,
-            popularity=_popularity(self.tables["fct_item_popularity_daily"], index_of),
+            popularity=self.popularity(index_of),
             is_training=(events.known_at <= cut) & ~events.is_negative,
             is_target=to_predict(events, len(index_of), cut, until),
         )
 
-    def _texts(self, items: pa.Table, cut: int) -> list[str]:
+    @property
+    def user_ids(self) -> list[str]:
+        """Everybody who ever met an item, in the order in which events count users."""
+        ids: list[str] = self.tables["fct_training_sequences"]["user_id"].to_pylist()
+        return ids
+
+    def events(self, index_of: dict[str, int], cut: int) -> Events:
+        """All interactions with the items of an index, sessions as they looked at the cut."""
+        return _events(self.tables["fct_training_sequences"], index_of, cut)
+
+    def popularity(self, index_of: dict[str, int]) -> Popularity:
+        """The daily counts of the items of an index."""
+        return _popularity(self.tables["fct_item_popularity_daily"], index_of)
+
+    def texts(self, items: pa.Table, cut: int) -> list[str]:
         """Item texts with the users' own tags that were known at the cut, the most frequent first."""
         tags = self.tables["fct_item_tags"]
         known_at = np.maximum(micros(tags["occurred_at"]), micros(tags["received_at"]))

@@ -19,10 +19,12 @@ from training.history import History, HistoryBatch, Recency
 from training.neighbours import Neighbours
 from training.sequence_head import SequenceHead, SequenceScorer
 from training.trend import WINDOWS, trend_score
+from training.whitening import Whitening
 
 Scores = NDArray[np.float32]
 HEADS = ("item_item", "sequence", "text", "transitions", *WINDOWS)
-FORMAT = 1
+FORMAT = 2
+WHITENING = "whitening.safetensors"
 RECENT_DECAY = Recency(a=0.5, session_decay=0.7, long_term_decay=0.7)
 
 
@@ -44,6 +46,8 @@ class LLMRecommender:
     """``a`` by regime: the share of the current session against the long term."""
     recent_decay: Recency = RECENT_DECAY
     """How text and transitions read a history: only its newest items."""
+    whitening: Whitening | None = None
+    """What brought the language model's vectors into the space of ``item_vectors``; new texts take the same way."""
 
     @property
     def n_items(self) -> int:
@@ -132,6 +136,8 @@ class LLMRecommender:
             if not isinstance(self.sequence, SequenceHead):
                 raise TypeError("the sequence head is not exported yet: save what refit(…, export=True) returns")
             self.sequence.save(folder)
+        if self.whitening is not None:
+            self.whitening.save(folder / WHITENING)
         described = {
             "format": FORMAT,
             "item_ids": self.item_ids,
@@ -165,6 +171,7 @@ class LLMRecommender:
             recency=Recency(**described["recency"]),
             gate=tuple(described["gate"]),
             recent_decay=Recency(**described["recent_decay"]),
+            whitening=Whitening.load(folder / WHITENING) if (folder / WHITENING).exists() else None,
         )
 
 

@@ -53,6 +53,7 @@ class SequenceHead:
 
     item_table: NDArray[np.float32]  # (V, D)
     item_bias: NDArray[np.float32]  # (V,)
+    adaptor: NDArray[np.float32]  # (E + 1, D), the last row is added: a text's vector -> the row of an unmet item
     model: bytes
     """The exported network."""
     max_length: int
@@ -60,10 +61,15 @@ class SequenceHead:
 
     @classmethod
     def build(
-        cls, item_table: NDArray[np.float32], item_bias: NDArray[np.float32], model: bytes, max_length: int
+        cls,
+        item_table: NDArray[np.float32],
+        item_bias: NDArray[np.float32],
+        adaptor: NDArray[np.float32],
+        model: bytes,
+        max_length: int,
     ) -> "SequenceHead":
         """Open the exported network beside its item table."""
-        return cls(item_table, item_bias, model, max_length, open_session(model))
+        return cls(item_table, item_bias, adaptor, model, max_length, open_session(model))
 
     def user_vectors(self, batch: HistoryBatch) -> NDArray[np.float32]:
         """(B, D); a user without history is the zero vector."""
@@ -88,6 +94,7 @@ class SequenceHead:
         (folder / "sequence.onnx").write_bytes(self.model)
         np.save(folder / "sequence_item_table.npy", self.item_table, allow_pickle=False)
         np.save(folder / "sequence_item_bias.npy", self.item_bias, allow_pickle=False)
+        np.save(folder / "sequence_adaptor.npy", self.adaptor, allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path, max_length: int) -> "SequenceHead":
@@ -95,6 +102,7 @@ class SequenceHead:
         return cls.build(
             np.load(folder / "sequence_item_table.npy", allow_pickle=False),
             np.load(folder / "sequence_item_bias.npy", allow_pickle=False),
+            np.load(folder / "sequence_adaptor.npy", allow_pickle=False),
             (folder / "sequence.onnx").read_bytes(),
             max_length,
         )

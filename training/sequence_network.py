@@ -75,6 +75,11 @@ class SequenceNetwork(nn.Module):
         table: NDArray[np.float32] = self.item_vectors(text, fade, torch.arange(len(fade))).numpy()
         return table
 
+    def text_adaptor(self) -> NDArray[np.float32]:
+        """(E + 1, D): what makes an item of a text alone; the last row is added to all."""
+        rows = [self.adaptor.weight.detach().numpy().T, self.adaptor.bias.detach().numpy()[None]]
+        return np.concatenate(rows)
+
 
 class HistoryReader(nn.Module):
     """The transformer proper; this part is exported to ONNX."""

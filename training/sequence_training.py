@@ -49,7 +49,11 @@ class TrainedSequence:
         """The form that is saved and served. Raises RuntimeError if it would answer otherwise than the network."""
         exact = self.scorer()
         head = SequenceHead.build(
-            exact.table, exact.bias, export_onnx(self.network.reader), self.network.config.max_length
+            exact.table,
+            exact.bias,
+            self.network.text_adaptor(),
+            export_onnx(self.network.reader),
+            self.network.config.max_length,
         )
         trial = _trial_histories(len(exact.table), self.network.config.max_length)
         difference = float(np.abs(head.score(trial) - exact.score(trial)).max())

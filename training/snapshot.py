@@ -32,7 +32,7 @@ class Events:
     def __len__(self) -> int:
         return len(self.user)
 
-    def where(self, chosen: NDArray[np.bool_]) -> "Events":
+    def where(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Events":
         """The chosen events, order kept."""
         return Events(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 

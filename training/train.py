@@ -11,7 +11,7 @@ same call continues where it was killed, and does nothing when all is done.
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from training.bundle import BundleError, load_bundle, write_bundle
 from training.config import TrainConfig, load_config
 from training.dataset import Marts, read_marts
 from training.evaluate import COVERAGE_EVENTS, Each, Row, evaluate, per_user, results_table
-from training.llm_recommender import HEADS, LLMRecommender
+from training.llm_recommender import HEADS, WHITENING, LLMRecommender
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
 from training.slices import slices_of
 from training.snapshot import FOREVER, Snapshot, Targets
@@ -106,6 +106,7 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig) -> str:
     last = _stage("final", marts, _final_cut(config), settings, config, folder, watch)
     recommender, _ = refit(last, choices, (second, retrained) if retrained else None, config, watch, export=True)
     with watch.step("write bundle"):
+        recommender = replace(recommender, whitening=Whitening.load(folder / WHITENING))
         described = _describe(marts, config)
         _write_bundle(folder / "bundle", recommender, last.snapshot, marts, described, config)
     (folder / "seconds.json").write_text(json.dumps(watch.seconds, indent=1))
@@ -130,7 +131,7 @@ def _stage(
         raw = encode_texts(
             snapshot.texts, backbone=config.text_backbone, cache_dir=_vectors_dir(settings), progress=False
         )
-        path = folder / "whitening.safetensors"
+        path = folder / WHITENING
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             fit_whitening(raw, config.text_size).save(path)

@@ -144,14 +144,18 @@ def test_a_challenger_is_compared_with_the_champion_on_its_own_holdout(settings,
     assert other.verdict is not None
 
 
-def test_features_that_were_never_applied_are_named(world_home, tmp_path):
+def test_feast_is_told_of_its_features_when_it_is_first_asked(world_home, tmp_path):
     import numpy as np
 
+    from freshet.feature_store import FeatureStoreError
     from training.activity import interactions_as_of
-    from training.dataset import DatasetError
 
-    with pytest.raises(DatasetError, match="does not know user_history_v1: run `freshet features`"):
-        interactions_as_of(tmp_path, ["u00"], np.array([10**15]))
+    shutil.copytree(world_home / "features", tmp_path / "home" / "features")
+    known = interactions_as_of(tmp_path / "home", ["u00", "nobody"], np.array([10**16, 10**16]))
+    assert 15 <= known[0] <= 18
+    assert known[1] == 0
+    with pytest.raises(FeatureStoreError, match="run `freshet transform` first"):
+        interactions_as_of(tmp_path / "empty", ["u00"], np.array([10**16]))
 
 
 def test_feast_counts_what_was_known_on_the_day(settings):

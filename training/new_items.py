@@ -1,0 +1,146 @@
+"""A trained recommender grows by items it has not met: their text ranks them at once, long before a retraining.
+
+Every head takes them as it can. Text reads them like any other. The sequence head makes their row from the text alone,
+as it does in training when it hides an item's identity. The item-item and transition heads know items by who met them,
+so a new one follows the items that it reads like: it is spoken for as they are, and speaks as they do. Trends count it
+from its first day. numpy only: serving uses this too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.history import HistoryBatch
+from training.llm_recommender import LLMRecommender
+from training.neighbours import Neighbours
+from training.sequence_head import SequenceHead
+
+Scores = NDArray[np.float32]
+
+ALIKE = 10
+"""k: known items that a new one follows."""
+RARELY_MET = 5
+"""Interactions up to which a known item tells what bias an item has that nobody looks for."""
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """The known items that each new one reads like, and how much of it follows which; shares add up to 1."""
+
+    items: NDArray[np.int32]  # (N, k)
+    shares: Scores  # (N, k)
+
+
+@dataclass(frozen=True)
+class GrownNeighbours(Neighbours):
+    """Neighbours of a catalogue that has grown. Rows of new items are mixed from those of the items they read like."""
+
+    likeness: Likeness
+
+    def score(self, batch: HistoryBatch, weights: Scores) -> Scores:
+        """(B, V + N): a new item's score is that of the items it reads like, by their shares."""
+        scores = super().score(batch, weights)
+        n_known = len(self.items) - len(self.likeness.items)
+        for followed, share in zip(self.likeness.items.T, self.likeness.shares.T, strict=True):
+            scores[:, n_known:] += scores[:, followed] * share
+        return scores
+
+
+def extended(recommender: LLMRecommender, item_ids: Sequence[str], vectors: Scores) -> LLMRecommender:
+    """The same model over V + N items; ``vectors`` (N, E) are whitened as its own are."""
+    if vectors.shape != (len(item_ids), recommender.item_vectors.shape[1]):
+        raise ValueError(f"{len(item_ids)} new items have vectors of shape {vectors.shape}: check their whitening")
+    if not len(item_ids):
+        return recommender
+    met = recommender.popularity[:, -1]
+    likeness = likeness_of(recommender.item_vectors, met, vectors)
+    popularity = np.zeros((len(item_ids), recommender.popularity.shape[1]), dtype=np.float32)
+    return replace(
+        recommender,
+        item_ids=[*recommender.item_ids, *item_ids],
+        item_vectors=np.concatenate([recommender.item_vectors, vectors]),
+        popularity=np.concatenate([recommender.popularity, popularity]),
+        item_item=_grown(recommender.item_item, likeness),
+        transitions=_grown(recommender.transitions, likeness),
+        sequence=_grown_sequence(recommender.sequence, met, vectors),
+    )
+
+
+def first_items(recommender: LLMRecommender, n_known: int, n_items: int) -> LLMRecommender:
+    """An extended model as it was when it had ``n_items``; ``n_known`` of them are those it was trained with."""
+    if n_items == recommender.n_items:
+        return recommender
+    sequence = recommender.sequence
+    if isinstance(sequence, SequenceHead):
+        sequence = replace(sequence, item_table=sequence.item_table[:n_items], item_bias=sequence.item_bias[:n_items])
+    return replace(
+        recommender,
+        item_ids=recommender.item_ids[:n_items],
+        item_vectors=recommender.item_vectors[:n_items],
+        popularity=recommender.popularity[:n_items],
+        item_item=_first_rows(recommender.item_item, n_known, n_items),
+        transitions=_first_rows(recommender.transitions, n_known, n_items),
+        sequence=sequence,
+    )
+
+
+def likeness_of(known: Scores, met: Scores, new: Scores) -> Likeness:
+    """The ``ALIKE`` items nearest in text among those that somebody has met, by their cosine."""
+    candidates = np.flatnonzero(met > 0) if (met > 0).any() else np.arange(len(known))
+    k = min(ALIKE, len(candidates))
+    items, shares = np.empty((len(new), k), dtype=np.int32), np.empty((len(new), k), dtype=np.float32)
+    for start in range(0, len(new), _BLOCK):
+        cosine = new[start : start + _BLOCK] @ known[candidates].T
+        nearest = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
+        likely = np.maximum(np.take_along_axis(cosine, nearest, axis=1), 0)
+        total = likely.sum(axis=1, keepdims=True)
+        items[start : start + _BLOCK] = candidates[nearest]
+        shares[start : start + _BLOCK] = likely / np.where(total > 0, total, 1)
+    return Likeness(items, shares)
+
+
+def _grown(neighbours: Neighbours, likeness: Likeness) -> GrownNeighbours:
+    """New rows hold the strongest of what the items they follow hold together."""
+    n_known, width = neighbours.items.shape
+    items = np.empty((len(likeness.items), width), dtype=np.int32)
+    weights = np.empty(items.shape, dtype=np.float32)
+    for start in range(0, len(items), _BLOCK):
+        followed, shares = likeness.items[start : start + _BLOCK], likeness.shares[start : start + _BLOCK]
+        n_rows = len(followed)
+        cells = neighbours.items[followed] + (np.arange(n_rows) * n_known)[:, None, None]  # (n, k, K)
+        mixed = np.bincount(
+            cells.ravel(), (neighbours.weights[followed] * shares[..., None]).ravel(), minlength=n_rows * n_known
+        ).reshape(n_rows, n_known)
+        strongest = np.argpartition(-np.abs(mixed), width - 1, axis=1)[:, :width]
+        items[start : start + _BLOCK] = strongest
+        weights[start : start + _BLOCK] = np.take_along_axis(mixed, strongest, axis=1)
+    return GrownNeighbours(
+        np.concatenate([neighbours.items, items]), np.concatenate([neighbours.weights, weights]), likeness
+    )
+
+
+def _first_rows(neighbours: Neighbours, n_known: int, n_items: int) -> Neighbours:
+    if not isinstance(neighbours, GrownNeighbours):
+        return neighbours
+    some = slice(n_items - n_known)
+    likeness = Likeness(neighbours.likeness.items[some], neighbours.likeness.shares[some])
+    return GrownNeighbours(neighbours.items[:n_items], neighbours.weights[:n_items], likeness)
+
+
+def _grown_sequence(sequence: object, met: Scores, vectors: Scores) -> SequenceHead | None:
+    if sequence is None:
+        return None
+    if not isinstance(sequence, SequenceHead):
+        raise TypeError("the sequence head is still in torch: extend what refit(…, export=True) returns")
+    rows = vectors @ sequence.adaptor[:-1] + sequence.adaptor[-1]
+    # What is rarely met is mostly the wrong answer in training, so its bias falls: at 0 a new item would lead them all.
+    rarely = sequence.item_bias[met <= max(RARELY_MET, float(met.min(initial=0)))]
+    bias = np.full(len(vectors), rarely.mean() if len(rarely) else 0, dtype=np.float32)
+    return replace(
+        sequence,
+        item_table=np.concatenate([sequence.item_table, rows.astype(np.float32)]),
+        item_bias=np.concatenate([sequence.item_bias, bias]),
+    )
