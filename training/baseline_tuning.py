@@ -8,6 +8,7 @@ the exception: a trial of it is a whole training, every epoch of which is judged
 import json
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -79,6 +80,8 @@ class BaselineChoices:
     settings: dict[str, Settings] = field(default_factory=dict)
     ndcg_at_10: dict[str, float] = field(default_factory=dict)
     trials: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Of tuning."""
 
     def save(self, path: Path) -> None:
         """Write at once or not at all."""
@@ -177,7 +180,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "sasrec": Family({"dropout": (0.2, 0.4), "embedding_size": (64, 128)}, _fit_sasrec),
     "linear_and_trend": Family(
-        {"trend_weight": (0.3, 0.03, 0.1, 0.2, 0.5, 1.0, 2.0), "trend_column": (1, 0, 2)}, _fit_with_trend
+        {"trend_weight": (0.3, 0.03, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0), "trend_column": (1, 0, 2)}, _fit_with_trend
     ),
     "own_history": Family({"decay": DECAYS}, lambda material, settings: OwnHistory(evenly(settings["decay"]))),
 }
@@ -200,8 +203,10 @@ def choose_baselines(
     for name in names:
         if name in found.settings:
             continue
+        started = time.perf_counter()
         settings, ndcg, trials = _choose(name, found, material, targets, budget)
         found.settings[name], found.ndcg_at_10[name], found.trials[name] = settings, ndcg, trials
+        found.seconds[name] = round(time.perf_counter() - started, 1)
         logger.info("tuned a baseline", extra={"baseline": name, "ndcg_at_10": round(ndcg, 5), **settings})
         if path is not None:
             found.save(path)

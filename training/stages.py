@@ -22,11 +22,12 @@ from training.config import TrainConfig
 from training.evaluate import quality
 from training.history import HistoryBatch, Recency
 from training.item_item import ItemItemConfig, fit_item_item
-from training.llm_recommender import HEADS, LLMRecommender
+from training.llm_recommender import HEADS, WHITENING, LLMRecommender
 from training.neighbours import Neighbours
 from training.sequence_head import SequenceScorer
 from training.sequence_training import TorchSequence, TrainedSequence, WarmStart, train_sequence
 from training.snapshot import Snapshot, Targets
+from training.text_tower import encode_texts
 from training.transitions import fit_transitions
 from training.tuning import (
     ReadingChoices,
@@ -34,6 +35,7 @@ from training.tuning import (
     choose_item_item,
     choose_reading,
 )
+from training.whitening import Whitening, fit_whitening
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,18 @@ class Stage:
     def material(self, seed: int) -> Material:
         """What baselines are made from."""
         return Material(self.snapshot, self.vectors, self.folder / "baselines", seed)
+
+
+def prepare_stage(
+    name: str, snapshot: Snapshot, folder: Path, config: TrainConfig, vectors_dir: Path, *, progress: bool = False
+) -> Stage:
+    """Give a snapshot its items' vectors; the whitening is that of the folder's first stage, so all share one space."""
+    raw = encode_texts(snapshot.texts, backbone=config.text_backbone, cache_dir=vectors_dir, progress=progress)
+    path = folder / WHITENING
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        fit_whitening(raw, config.text_size).save(path)
+    return Stage(name, snapshot, Whitening.load(path).apply(raw), folder / name)
 
 
 @dataclass(frozen=True)

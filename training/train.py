@@ -29,16 +29,17 @@ from training.blend import REGIMES
 from training.bundle import BundleError, load_bundle, write_bundle
 from training.config import TrainConfig, load_config
 from training.dataset import Marts, read_marts
-from training.evaluate import COVERAGE_EVENTS, Each, Row, evaluate, per_user, results_table
+from training.evaluate import COVERAGE_EVENTS, Each, evaluate
 from training.llm_recommender import HEADS, WHITENING, LLMRecommender
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
+from training.results_table import Row, per_user, results_table
 from training.slices import slices_of
 from training.snapshot import FOREVER, Snapshot, Targets
-from training.stages import Choices, Stage, Stopwatch, choose, refit
+from training.stages import Choices, Stage, Stopwatch, choose, prepare_stage, refit
 from training.text_tower import encode_texts
 from training.tracking import client_of, log_bundle, training_run
 from training.variants import Translated, Variants
-from training.whitening import Whitening, fit_whitening
+from training.whitening import Whitening
 
 __all__ = ["RunResult", "TrainConfig", "encode_items", "fit_and_evaluate", "load_config", "train"]
 
@@ -125,17 +126,8 @@ def _stage(
     watch: Stopwatch,
     until: int = FOREVER,
 ) -> Stage:
-    """A snapshot with its items' vectors. The whitening is that of the first stage, so all stages share one space."""
     with watch.step(f"{name}: snapshot"):
-        snapshot = marts.snapshot(cut, config.seed, until)
-        raw = encode_texts(
-            snapshot.texts, backbone=config.text_backbone, cache_dir=_vectors_dir(settings), progress=False
-        )
-        path = folder / WHITENING
-        if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            fit_whitening(raw, config.text_size).save(path)
-        return Stage(name, snapshot, Whitening.load(path).apply(raw), folder / name)
+        return prepare_stage(name, marts.snapshot(cut, config.seed, until), folder, config, _vectors_dir(settings))
 
 
 def _judge(
