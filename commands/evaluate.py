@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
 
 from commands.train import moment_in_micros
 
@@ -64,10 +63,7 @@ def evaluate(
     except (BackboneError, ConfigError, DatasetError, MissingLibraryError) as error:
         errors.print(f"[red]freshet:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(1)
-    if as_json:
-        typer.echo(json.dumps(asdict(judgement)))  # not through the console, which would break long lines
-    else:
-        Console().print(Markdown(table))
+    typer.echo(json.dumps(asdict(judgement)) if as_json else table)  # the console would break long lines
     errors.print(f"kept in {_short(folder)}", highlight=False, soft_wrap=True)
 
 

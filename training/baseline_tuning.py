@@ -168,7 +168,7 @@ FAMILIES: dict[str, Family] = {
         {"decay": DECAYS, "beta": (0.4, 0.0, 0.2, 0.3, 0.5, 0.6, 0.8), "neighbours": (200, 50, 100, 500, 2_000)},
         _fit_rp3beta,
     ),
-    "ease": Family({"ridge": (200.0, 30.0, 60.0, 100.0, 300.0, 500.0, 1_000.0), "decay": DECAYS}, _fit_ease),
+    "ease": Family({"ridge": (200.0, 10.0, 30.0, 60.0, 100.0, 300.0, 500.0, 1_000.0), "decay": DECAYS}, _fit_ease),
     "ials": Family(
         {
             "unobserved_weight": (0.1, 0.01, 0.03, 0.3, 1.0),

@@ -80,7 +80,10 @@ def _slices(judgement: Judgement) -> str:
     """The reference on every part, beside the baseline that is best there."""
     header = ["part", "lists", "users", judgement.reference, "best other", "its NDCG@10", "difference [95 %]"]
     lines = []
+    whole = judgement_rows(judgement)[0]
     for part in dict.fromkeys(row.part for row in judgement.rows):
+        if part != WHOLE and any(row.n_events == whole.n_events for row in judgement.rows if row.part == part):
+            continue  # the same once more
         rows = {row.model: row for row in judgement.rows if row.part == part}
         own = rows[judgement.reference]
         others = [row for name, row in rows.items() if name in judgement.settings and name != judgement.reference]
@@ -121,5 +124,10 @@ def _several(count: int, word: str) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    """Markdown whose columns also stand in line as plain text."""
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    text = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    ]
+    return "\n".join([text[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *text[1:]])
