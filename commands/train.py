@@ -36,7 +36,7 @@ def train(
     from training.registry import RegistryError
     from training.train import train as run
 
-    form = {"as_of": _micros(as_of), "seed": seed, "epochs": epochs, "text_backbone": text_backbone}
+    form = {"as_of": moment_in_micros(as_of), "seed": seed, "epochs": epochs, "text_backbone": text_backbone}
     try:
         result = run(*load_config(form), promote_if_better=promote)
     except (BackboneError, ConfigError, DatasetError, RegistryError) as error:
@@ -51,7 +51,8 @@ def train(
     console.print(f"version {result.version} is {alias}: {verdict}", highlight=False, soft_wrap=True)
 
 
-def _micros(moment: str | None) -> int | None:
+def moment_in_micros(moment: str | None) -> int | None:
+    """What ``--as-of`` says, in UTC unless it names a zone. Raises SettingsError."""
     if moment is None:
         return None
     try:

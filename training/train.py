@@ -24,20 +24,22 @@ from freshet.settings import Settings
 from training import registry, report
 from training.activity import interactions_as_of
 from training.backbones import resolve_backbone
+from training.baseline_tuning import fit_baselines
 from training.blend import REGIMES
 from training.bundle import BundleError, load_bundle, write_bundle
 from training.config import TrainConfig, load_config
 from training.dataset import DatasetError, Marts, read_marts
-from training.evaluate import COVERAGE_EVENTS, Each, Row, evaluate, per_user, results_table
+from training.evaluate import COVERAGE_EVENTS, Each, evaluate
 from training.llm_recommender import HEADS, WHITENING, LLMRecommender
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
+from training.results_table import Row, per_user, results_table
 from training.slices import slices_of
 from training.snapshot import FOREVER, Snapshot, Targets
-from training.stages import Choices, Stage, Stopwatch, choose, fit_baselines, refit
+from training.stages import Choices, Stage, Stopwatch, choose, prepare_stage, refit
 from training.text_tower import encode_texts
 from training.tracking import client_of, log_bundle, training_run
 from training.variants import Translated, Variants
-from training.whitening import Whitening, fit_whitening
+from training.whitening import Whitening
 
 __all__ = ["RunResult", "TrainConfig", "encode_items", "fit_and_evaluate", "load_config", "train"]
 
@@ -126,17 +128,8 @@ def _stage(
     watch: Stopwatch,
     until: int = FOREVER,
 ) -> Stage:
-    """A snapshot with its items' vectors. The whitening is that of the first stage, so all stages share one space."""
     with watch.step(f"{name}: snapshot"):
-        snapshot = marts.snapshot(cut, config.seed, until)
-        raw = encode_texts(
-            snapshot.texts, backbone=config.text_backbone, cache_dir=_vectors_dir(settings), progress=False
-        )
-        path = folder / WHITENING
-        if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            fit_whitening(raw, config.text_size).save(path)
-        return Stage(name, snapshot, Whitening.load(path).apply(raw), folder / name)
+        return prepare_stage(name, marts.snapshot(cut, config.seed, until), folder, config, _vectors_dir(settings))
 
 
 def _check_targets(stage: Stage) -> None:
@@ -164,7 +157,7 @@ def _judge(
     snapshot = stage.snapshot
     targets = snapshot.targets().sample(config.test_events, config.seed)
     with watch.step("test: fit baselines"):
-        baselines = fit_baselines(snapshot, choices.baselines)
+        baselines = fit_baselines(stage.material(config.seed), choices.baselines)
     with watch.step("test: evaluate"):
         models = Variants(recommender, baselines)
         evaluation = evaluate(

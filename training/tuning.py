@@ -1,4 +1,4 @@
-"""Every choice that is made on validation, and nothing else: heads, how they read a history, baselines.
+"""Every choice that is made on validation, and nothing else: heads, and how they read a history.
 
 Choices are made one after the other from a good start, each judged by NDCG@10 on the same random validation events.
 """
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from training.baselines import NeighbourModel, best_of, fit_ease, fit_item_knn
+from training.baselines import NeighbourModel, best_of
 from training.blend import REGIMES, Blend, Candidates, collect_candidates, fit_blend, regime_of
 from training.evaluate import moments, quality
 from training.history import Recency
@@ -24,16 +24,6 @@ logger = logging.getLogger(__name__)
 Scores = NDArray[np.float32]
 _BLEND_ROUNDS = 4
 _START = Recency(a=0.5, session_decay=0.8, long_term_decay=0.8)
-
-
-@dataclass(frozen=True)
-class BaselineChoices:
-    """The tuned settings of the baselines."""
-
-    ease_ridge: float
-    ease_decay: float
-    knn_shrinkage: float
-    knn_decay: float
 
 
 @dataclass(frozen=True)
@@ -112,7 +102,7 @@ def starts_and_insides(snapshot: Snapshot, size: int, seed: int) -> Targets:
 
     Where sessions are long nearly every event lies inside one, but a visit begins with a start: both must be learned.
     """
-    targets = snapshot.targets().sample(8 * size, seed)
+    targets = snapshot.targets().thinned(8 * size, seed)
     inside = snapshot.histories(targets).is_inside_session
     dice = np.random.default_rng(seed)
     starts, insides = (dice.permutation(np.flatnonzero(rows)) for rows in (~inside, inside))
@@ -139,26 +129,3 @@ def gather_candidates(
             yield heads, chunk.seen, chunk.targets
 
     return collect_candidates(chunks(), regime, targets.user, seed, tables)
-
-
-def choose_baselines(snapshot: Snapshot, targets: Targets, seed: int) -> BaselineChoices:
-    """The same events and the same kind of grid as the recommender's own heads get."""
-    events, n_items = snapshot.training, snapshot.n_items
-    decays = (0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
-
-    def judge_ease(ridge: float) -> float:
-        return quality(fit_ease(events, n_items, ridge, _START), snapshot, targets, seed)
-
-    ridge, _ = best_of([30.0, 100.0, 200.0, 300.0, 500.0, 1000.0], judge_ease)
-    ease = fit_ease(events, n_items, ridge, _START)
-    ease_decay, _ = best_of(
-        decays, lambda d: quality(replace(ease, recency=Recency(0.5, d, d)), snapshot, targets, seed)
-    )
-
-    def judge_knn(shrinkage: float) -> float:
-        return quality(fit_item_knn(events, n_items, shrinkage, _START), snapshot, targets, seed)
-
-    shrinkage, _ = best_of([0.0, 10.0, 50.0], judge_knn)
-    knn = fit_item_knn(events, n_items, shrinkage, _START)
-    knn_decay, _ = best_of(decays, lambda d: quality(replace(knn, recency=Recency(0.5, d, d)), snapshot, targets, seed))
-    return BaselineChoices(ridge, ease_decay, shrinkage, knn_decay)
