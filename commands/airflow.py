@@ -99,6 +99,9 @@ class TaskState:
     pool: str
     started_at: str | None
     ended_at: str | None
+    try_number: int
+    pid: int | None
+    """The process that does it, or did."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +225,14 @@ class AirflowApi:
         found = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
         return [
             TaskState(
-                task["task_id"], task["state"], task["duration"], task["pool"], task["start_date"], task["end_date"]
+                task["task_id"],
+                task["state"],
+                task["duration"],
+                task["pool"],
+                task["start_date"],
+                task["end_date"],
+                task["try_number"],
+                task["pid"],
             )
             for task in found
         ]
