@@ -62,7 +62,7 @@ from freshet.settings import load_settings
             exclusiveMinimum=0,
             maximum=10_000,
             title="Budget in minutes",
-            description="Try fewer settings and train fewer epochs, so that a run takes about this long. Empty: no limit.",
+            description="Try fewer settings and train fewer epochs, to take about this long. Empty: no limit.",
         ),
         "promote": Param(
             "if_better",
@@ -142,9 +142,8 @@ def retrain_recommender() -> None:
 def _form() -> dict[str, Any]:
     """What the person filled in; empty fields fall back to the settings."""
     params = get_current_context()["params"]
-    return {
-        name: params[name] for name in ("text_backbone", "epochs", "seed", "budget_minutes") if params[name] is not None
-    }
+    asked = ("text_backbone", "epochs", "seed", "budget_minutes")
+    return {name: params[name] for name in asked if params[name] is not None}
 
 
 retrain_recommender()
