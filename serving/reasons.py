@@ -16,13 +16,14 @@ from serving.catalogue import Catalogue
 from serving.snapshot import ServedModel
 from training.blend import regime_of
 from training.history import History, HistoryBatch
-from training.llm_recommender import HEADS
+from training.llm_recommender import HEADS, OWN_HISTORY_DECAY
 from training.neighbours import Neighbours
 
 _SENTENCES: Final[Mapping[str, str]] = {
     "item_item": "Goes with {title}, which you chose.",
     "transitions": "Often chosen soon after {title}, which you chose.",
     "text": "Reads like {title}, which you chose.",
+    "own_history": "You chose {title} before.",
     "sequence": "Fits what you did lately, last {title}.",
 }
 _TRENDING: Final[Mapping[str, str]] = {
@@ -97,6 +98,10 @@ class Explainer:
         recent: NDArray[np.float32] = recommender.recent_decay.weights(self._batch)[0]
         if head == "transitions":
             return self._along(recommender.transitions, recent)
+        if head == "own_history":
+            is_own = (self._shown[:, None] == self._met[None, :]).astype(np.float32)
+            met_again: NDArray[np.float32] = is_own * OWN_HISTORY_DECAY.weights(self._batch)[0]
+            return met_again
         likeness: NDArray[np.float32] = recommender.item_vectors[self._shown] @ recommender.item_vectors[self._met].T
         return likeness * recent
 

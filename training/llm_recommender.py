@@ -22,10 +22,11 @@ from training.trend import WINDOWS, trend_score
 from training.whitening import Whitening
 
 Scores = NDArray[np.float32]
-HEADS = ("item_item", "sequence", "text", "transitions", *WINDOWS)
-FORMAT = 2
+HEADS = ("item_item", "sequence", "text", "transitions", *WINDOWS, "own_history")
+FORMAT = 3
 WHITENING = "whitening.safetensors"
 RECENT_DECAY = Recency(a=0.5, session_decay=0.7, long_term_decay=0.7)
+OWN_HISTORY_DECAY = Recency(a=0.5, session_decay=0.98, long_term_decay=0.98)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ class LLMRecommender:
             return self.transitions.score(batch, self.recent_decay.weights(batch))
         if head == "text":
             return text_scores(self.item_vectors, batch, self.recent_decay)
+        if head == "own_history":
+            return own_history_scores(batch, self.n_items)
         if self.sequence is None:
             return np.zeros((len(batch), self.n_items), dtype=np.float32)
         return self.sequence.score(batch)
@@ -173,6 +176,15 @@ class LLMRecommender:
             recent_decay=Recency(**described["recent_decay"]),
             whitening=Whitening.load(folder / WHITENING) if (folder / WHITENING).exists() else None,
         )
+
+
+def own_history_scores(batch: HistoryBatch, n_items: int) -> Scores:
+    """(B, V) how often and how lately the user met an item: for lists that may repeat, since in others all is 0."""
+    weights = OWN_HISTORY_DECAY.weights(batch)
+    scores = np.zeros((len(batch), n_items), dtype=np.float32)
+    rows, columns = np.nonzero(weights)
+    np.add.at(scores, (rows, batch.items[rows, columns]), weights[rows, columns])
+    return scores
 
 
 def text_scores(vectors: Scores, batch: HistoryBatch, recency: Recency) -> Scores:

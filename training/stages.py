@@ -34,6 +34,7 @@ from training.tuning import (
     ReadingChoices,
     choose_blend,
     choose_item_item,
+    choose_own_history,
     choose_reading,
     choose_recency,
     starts_and_insides,
@@ -153,13 +154,16 @@ def choose(
         recommender = _assemble(stage, neighbours, head, reading, nothing, config)
         mixture = starts_and_insides(snapshot, config.blend_events, config.seed)
         blend = choose_blend(recommender, snapshot, mixture, config.seed, budget.share(0.1))
+    with watch.step("choose: own history"):
+        recommender = recommender.with_weights(blend.weights)
+        weights = choose_own_history(recommender, snapshot, config.tuning_events, config.seed)
     with watch.step("choose: baselines"):
         trials = replace(QUICK, until=budget.share(0.15))
         chosen_baselines = choose_baselines(stage.material(config.seed), targets, baselines, trials)
     choices = Choices(
         item_item=item_item,
         reading=reading,
-        weights=[[round(float(weight), 4) for weight in row] for row in blend.weights],
+        weights=[[round(float(weight), 4) for weight in row] for row in weights],
         blend_report=blend.report,
         best_epoch=trained.best_epoch if trained else 0,
         curve=trained.curve if trained else [],

@@ -17,7 +17,7 @@ from training.history import Recency
 from training.item_item import ItemItemConfig, dense_items, fit_item_item
 from training.llm_recommender import HEADS, LLMRecommender
 from training.neighbours import Neighbours
-from training.snapshot import Snapshot, Targets
+from training.snapshot import Snapshot, Targets, first_meetings, to_predict
 from training.time_budget import ENDLESS, is_over
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 Scores = NDArray[np.float32]
 _BLEND_ROUNDS = 3
 _STEPS_OF_RIDGE = 2
+_MIN_REPEAT_TARGETS = 100
+_REPEATS_MATTER = 0.02
+"""Share of the targets that were met before, from which the own history gets a weight."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,44 @@ def choose_blend(
         if is_over(until):
             break
     return blend
+
+
+def choose_own_history(recommender: LLMRecommender, snapshot: Snapshot, size: int, seed: int) -> Scores:
+    """The table of weights with that of the user's own history, which counts where lists may repeat what was met.
+
+    Found on all that the users met in the period, again or for the first time, apart at the start of a session and
+    inside it. Where few things are met again it stays 0.
+    """
+    weights = recommender.weights.copy()
+    again = with_repeats(snapshot)
+    if again is None:
+        return weights
+    targets = again.targets().thinned(size, seed)
+    inside = again.histories(targets).is_inside_session
+    for some, regimes in ((~inside, (1, 2)), (inside, (3, 4))):
+        asked = targets.where(some)
+        if len(asked) < _MIN_REPEAT_TARGETS:
+            continue
+
+        def judge(weight: float, regimes: tuple[int, ...] = regimes, asked: Targets = asked) -> float:
+            tried = weights.copy()
+            tried[list(regimes), HEADS.index("own_history")] = weight
+            return quality(recommender.with_weights(tried), again, asked, seed)
+
+        weights[list(regimes), HEADS.index("own_history")] = best_of((0.0, 0.3, 1.0, 3.0, 10.0), judge)[0]
+    return weights
+
+
+def with_repeats(snapshot: Snapshot) -> Snapshot | None:
+    """The same world where what was met may be asked for again; None where that is rare, or asked for already."""
+    if snapshot.with_repeats or not snapshot.is_target.any():
+        return None
+    events, last = snapshot.events, snapshot.events.occurred_at[snapshot.is_target].max()
+    is_target = to_predict(events, snapshot.n_items, snapshot.cut, int(last), with_repeats=True)
+    is_again = is_target & ~first_meetings(events, snapshot.n_items)
+    if is_again.sum() < _REPEATS_MATTER * max(is_target.sum(), 1):
+        return None
+    return replace(snapshot, with_repeats=True, is_target=is_target)
 
 
 def starts_and_insides(snapshot: Snapshot, size: int, seed: int) -> Targets:
