@@ -4,10 +4,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-EXTRAS := batch,train,serve,dev
+EXTRAS := batch,train,evaluate,serve,dev
 
 # What `make run` loads: the name of a dataset (docs/data.md), or a path to your own Parquet, CSV or JSONL.
 DATASET ?= $(or $(FRESHET_DATASET),demo)
+RESULTS ?=
 # ONCE=1: leave with exit code 0 after the click.
 ONCE ?=
 
@@ -15,10 +16,11 @@ ONCE ?=
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
-.PHONY: help setup run ui test test-fast lint format bench bench-data bench-serve clean
+.PHONY: help setup run ui test test-fast lint format bench bench-data bench-serve results-movielens results-retail \
+        results-goodbooks clean
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## install everything into .venv (nothing to do when it is up to date)
 
@@ -62,8 +64,18 @@ bench-data: setup  ## rows per second from events to features, and the cost of 1
 bench-serve: setup  ## latency of one recommendation, beside an empty route
 	@$(BIN)/python -m benchmarks.serve
 
+# RESULTS: options of `python -m benchmarks.results --help`, such as '--seeds 3' or '--trials 5 --sasrec-epochs 2'.
+results-movielens: setup  ## hours: the tables of MovieLens-small in docs/results.md, from its files: RESULTS='--seeds 3'
+	@$(BIN)/python -m benchmarks.results movielens $(RESULTS)
+
+results-retail: setup  ## the same of Online Retail
+	@$(BIN)/python -m benchmarks.results retail $(RESULTS)
+
+results-goodbooks: setup  ## the same of goodbooks-10k
+	@$(BIN)/python -m benchmarks.results goodbooks $(RESULTS)
+
 # Only what Freshet itself writes there, so that a wrong FRESHET_HOME cannot cost more than it should.
 clean:  ## forget everything that was computed (in FRESHET_HOME, default ./var)
 	@cd "$${FRESHET_HOME:-var}" 2>/dev/null || { echo "nothing to remove"; exit 0; } ; \
-	rm -rf log lake truth features feast mlflow airflow models dbt bench logs lineage simulate.jsonl run.json run.lock world.json warehouse.duckdb* && \
+	rm -rf log lake truth features feast mlflow airflow models dbt bench results logs lineage simulate.jsonl run.json run.lock world.json warehouse.duckdb* && \
 	echo "removed what Freshet had computed in $$PWD"

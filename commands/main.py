@@ -10,7 +10,8 @@ from freshet.settings import SettingsError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
-for _stage in ("ingest", "data", "transform", "features", "train", "recommend", "serve", "run", "simulate"):
+STAGES = ("ingest", "data", "transform", "features", "train", "evaluate", "recommend", "serve", "run", "simulate")
+for _stage in STAGES:
     importlib.import_module(f"commands.{_stage}").register(app)
 
 

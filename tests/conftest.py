@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Threads that wait do not spin; OpenMP reads this when torch is first imported, which may be before any fixture.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 SMALL_WORLD = Path(__file__).parent / "small_world"
 
 
@@ -22,11 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def quiet_environment():
-    """Nothing is reported to anybody, and threads that wait do not spin."""
+    """Nothing is reported to anybody."""
     quiet = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
-        "OMP_WAIT_POLICY": "PASSIVE",
         "GIT_PYTHON_REFRESH": "quiet",
         "TOKENIZERS_PARALLELISM": "false",
     }

@@ -6,7 +6,7 @@ user in that slice) and ``ndcg_at_10`` (its mean over them). Figures are means o
 with all their events, since one person's events are not independent.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,21 @@ def lift(scores: PairedScores, *, seed: int = 0, resamples: int = RESAMPLES, lev
     low, high = np.quantile(np.concatenate(samples), [(1 - level) / 2, (1 + level) / 2], method="closest_observation")
     mean = float(_relative(weighted.sum(axis=0, keepdims=True))[0])
     return Lift(mean, float(low), float(high), n_users, int(scores.n_events.sum()))
+
+
+def p_value(differences: NDArray[np.float64]) -> float:
+    """Two-sided, from bootstrap samples of a difference: twice the share on the rarer side of 0, never quite 0."""
+    rarer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    return min(1.0, 2 * (rarer + 1) / (len(differences) + 1))
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Adjusted so that among all comparisons the chance of one false discovery stays below the level (Holm 1979)."""
+    adjusted, largest = {}, 0.0
+    for place, name in enumerate(sorted(p_values, key=lambda each: p_values[each])):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[name]))
+        adjusted[name] = largest
+    return adjusted
 
 
 def _relative(totals: NDArray[np.float64]) -> NDArray[np.float64]:

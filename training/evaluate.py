@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training import metrics
-from training.comparison import RESAMPLES, WHOLE
+from training import list_metrics, metrics
 from training.history import HistoryBatch
 from training.snapshot import Snapshot, Targets
 
@@ -110,7 +108,7 @@ class Evaluation:
     def coverage(self, model: str) -> float | None:
         """Share of the catalogue in the first ten places of the lists that were kept; None where none were."""
         lists = self.shown.get(model)
-        return None if lists is None else metrics.coverage(lists[:, :K], self.n_items)
+        return None if lists is None else list_metrics.coverage(lists[:, :K], self.n_items)
 
 
 def evaluate(
@@ -166,108 +164,3 @@ def quality(model: Scorer, snapshot: Snapshot, targets: Targets, seed: int) -> f
     if len(targets) == 0:
         return 0.0
     return float(evaluate(Each({"it": model}), snapshot, targets, seed, title="tuning").ndcg("it").mean())
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the results table."""
-
-    model: str
-    part: str
-    n_events: int
-    n_users: int
-    ndcg_at_10: float
-    low: float
-    high: float
-    recall_at_10: float
-    mrr_at_10: float
-    difference: float
-    """The recommender's NDCG@10 minus this model's, on the same events."""
-    difference_low: float
-    difference_high: float
-    coverage_at_10: float | None = None
-
-
-def results_table(
-    evaluation: Evaluation, reference: str, slices: Mapping[str, NDArray[np.bool_]], seed: int
-) -> list[Row]:
-    """Every model on the whole and on every slice, with 95 % intervals over users."""
-    rows = []
-    whole = np.ones(len(evaluation.targets), dtype=bool)
-    for part, inside in {WHOLE: whole, **slices}.items():
-        if inside.any():
-            rows += _rows_of_part(evaluation, reference, part, inside, seed)
-    return rows
-
-
-def _rows_of_part(evaluation: Evaluation, reference: str, part: str, inside: NDArray[np.bool_], seed: int) -> list[Row]:
-    names = list(evaluation.ranks)
-    user = evaluation.users(inside)
-    figures = {name: evaluation.figures(name, K, inside) for name in names}
-    values = np.stack([figures[name]["ndcg"] for name in names], axis=1)  # (L, models)
-    samples = metrics.bootstrap_means(values, user, RESAMPLES, seed)
-    against = names.index(reference)
-    rows = []
-    for column, name in enumerate(names):
-        low, high = metrics.interval(samples[:, column])
-        difference_low, difference_high = metrics.interval(samples[:, against] - samples[:, column])
-        rows.append(
-            Row(
-                model=name,
-                part=part,
-                n_events=len(user),
-                n_users=len(np.unique(user)),
-                ndcg_at_10=float(values[:, column].mean()),
-                low=low,
-                high=high,
-                recall_at_10=float(figures[name]["recall"].mean()),
-                mrr_at_10=float(figures[name]["mrr"].mean()),
-                difference=float(values[:, against].mean() - values[:, column].mean()),
-                difference_low=difference_low,
-                difference_high=difference_high,
-                coverage_at_10=evaluation.coverage(name) if part == WHOLE else None,
-            )
-        )
-    return rows
-
-
-def per_user(evaluation: Evaluation, slices: Mapping[str, NDArray[np.bool_]], user_ids: list[str]) -> pa.Table:
-    """One row per (model, slice, user): what the promotion gate and later comparisons read."""
-    whole = np.ones(len(evaluation.targets), dtype=bool)
-    tables = []
-    for part, inside in {WHOLE: whole, **slices}.items():
-        users, index = np.unique(evaluation.users(inside), return_inverse=True)
-        if len(users) == 0:
-            continue
-        counts = np.bincount(index, minlength=len(users))
-        for name in evaluation.ranks:
-            means = np.bincount(index, evaluation.ndcg(name, inside), minlength=len(users)) / counts
-            tables.append(
-                pa.table(
-                    {
-                        "model": [name] * len(users),
-                        "slice": [part] * len(users),
-                        "user_id": [user_ids[user] for user in users],
-                        "n_events": counts.astype(np.int64),
-                        "ndcg_at_10": means,
-                    }
-                )
-            )
-    return pa.concat_tables(tables)
-
-
-def markdown_table(rows: list[Row], part: str = WHOLE) -> str:
-    """The results on one slice, as people read them."""
-    lines = [
-        "| model | NDCG@10 [95 %] | recall@10 | MRR@10 | coverage@10 | recommender − model [95 %] |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        if row.part == part:
-            coverage = "" if row.coverage_at_10 is None else f"{row.coverage_at_10:.3f}"
-            lines.append(
-                f"| {row.model} | {row.ndcg_at_10:.4f} [{row.low:.4f}, {row.high:.4f}] | {row.recall_at_10:.4f} "
-                f"| {row.mrr_at_10:.4f} | {coverage} "
-                f"| {row.difference:+.4f} [{row.difference_low:+.4f}, {row.difference_high:+.4f}] |"
-            )
-    return "\n".join(lines)

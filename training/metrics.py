@@ -75,11 +75,6 @@ def _summed_precision(rank: NDArray[np.int64], list_of: NDArray[np.int64], k: in
     return np.asarray(np.bincount(list_of, np.where(rank < k, nth / (rank + 1.0), 0.0), n_lists), dtype=np.float64)
 
 
-def coverage(shown: NDArray[np.int64] | NDArray[np.int32], n_items: int) -> float:
-    """Share of the catalogue that stands in at least one of the lists (rows of ``shown``)."""
-    return len(np.unique(shown)) / n_items
-
-
 def top_items(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """(B, k) the best items of each row, best first."""
     import torch  # three to ten times faster here than numpy's partition; evaluation only, never serving

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.comparison import WHOLE
-from training.evaluate import Row, markdown_table
 from training.model_card import CardContent, Figure, write_card
 from training.promotion import RECOMMENDER_NAME
+from training.results_table import Row, markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Plot

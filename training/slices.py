@@ -11,13 +11,14 @@ _BY_COUNT = {"user_known": (0, 3, 10), "item_seen": (0, 5, 20)}
 
 
 def slices_of(
-    snapshot: Snapshot, targets: Targets, known_interactions: NDArray[np.int64] | None
+    snapshot: Snapshot, targets: Targets, known_interactions: NDArray[np.int64] | None = None
 ) -> dict[str, NDArray[np.bool_]]:
     """Masks over the targets by moment, by how well the item was known at the cut, by how well the user was then.
 
     ``first_of_session`` and ``inside_session`` go by the half hour of the contract; ``later_time`` has another time
     than the user's last event, so it leaves out lines of one invoice and reviews dated by the day alike; ``later_day``
-    lies more than 24 hours after it.
+    lies more than 24 hours after it. ``known_interactions`` (M,) are counted from the histories where nobody gives
+    them.
     """
     batch = snapshot.histories(targets)
     has_history = batch.lengths > 0
@@ -31,9 +32,8 @@ def slices_of(
         "first_event_of_user": first,
         "last_event_of_user": last,
         **_by_count("item_seen", snapshot.item_counts[targets.item]),
+        **_by_count("user_known", batch.lengths if known_interactions is None else known_interactions),
     }
-    if known_interactions is not None:
-        slices |= _by_count("user_known", known_interactions)
     return {name: inside for name, inside in slices.items() if inside.any()}
 
 

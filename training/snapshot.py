@@ -112,12 +112,18 @@ class Targets:
         return Targets(self.rows[chosen], self.user[chosen], self.item[chosen], self.now[chosen])
 
     def sample(self, size: int, seed: int) -> "Targets":
-        """About ``size`` of them at most, whole lists at random by seed, still in order of time."""
+        """At most ``size`` lists with all their targets, at random by seed, still in order of time."""
+        n_lists = len(self.list_starts)
+        if n_lists <= size:
+            return self
+        chosen = np.random.default_rng(seed).choice(n_lists, size, replace=False)
+        return self.where(np.isin(self.list_of, chosen))
+
+    def thinned(self, size: int, seed: int) -> "Targets":
+        """At most ``size`` targets, of whichever lists, at random by seed, still in order of time."""
         if len(self) <= size:
             return self
-        n_lists = len(self.list_starts)
-        chosen = np.random.default_rng(seed).choice(n_lists, max(1, size * n_lists // len(self)), replace=False)
-        return self.where(np.isin(self.list_of, chosen))
+        return self.where(np.sort(np.random.default_rng(seed).choice(len(self), size, replace=False)))
 
 
 @dataclass(frozen=True)

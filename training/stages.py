@@ -7,36 +7,38 @@ folder; a run that was killed finds it there and goes on.
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.baselines import Popularity, fit_ease, fit_item_knn
+from training.baseline_tuning import EVERY_RUN, QUICK, BaselineChoices, Material, choose_baselines
 from training.blend import REGIMES
 from training.config import TrainConfig
-from training.evaluate import Scorer, quality
+from training.evaluate import quality
 from training.history import HistoryBatch, Recency
 from training.item_item import ItemItemConfig, fit_item_item
-from training.llm_recommender import HEADS, LLMRecommender
+from training.llm_recommender import HEADS, WHITENING, LLMRecommender
 from training.neighbours import Neighbours
 from training.sequence_head import SequenceScorer
 from training.sequence_training import TorchSequence, TrainedSequence, WarmStart, train_sequence
 from training.snapshot import Snapshot, Targets
+from training.text_tower import encode_texts
+from training.time_budget import TimeBudget
 from training.transitions import fit_transitions
 from training.tuning import (
-    BaselineChoices,
     ReadingChoices,
-    choose_baselines,
     choose_blend,
     choose_item_item,
     choose_reading,
+    choose_recency,
     starts_and_insides,
 )
+from training.whitening import Whitening, fit_whitening
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,22 @@ class Stage:
     snapshot: Snapshot
     vectors: Scores  # (V, E)
     folder: Path
+
+    def material(self, seed: int) -> Material:
+        """What baselines are made from."""
+        return Material(self.snapshot, self.vectors, self.folder / "baselines", seed)
+
+
+def prepare_stage(
+    name: str, snapshot: Snapshot, folder: Path, config: TrainConfig, vectors_dir: Path, *, progress: bool = False
+) -> Stage:
+    """Give a snapshot its items' vectors; the whitening is that of the folder's first stage, so all share one space."""
+    raw = encode_texts(snapshot.texts, backbone=config.text_backbone, cache_dir=vectors_dir, progress=progress)
+    path = folder / WHITENING
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        fit_whitening(raw, config.text_size).save(path)
+    return Stage(name, snapshot, Whitening.load(path).apply(raw), folder / name)
 
 
 @dataclass(frozen=True)
@@ -104,29 +122,40 @@ class Choices:
         )
 
 
-def choose(stage: Stage, config: TrainConfig, watch: Stopwatch) -> tuple[Choices, TrainedSequence | None]:
+def choose(
+    stage: Stage,
+    config: TrainConfig,
+    watch: Stopwatch,
+    baselines: Sequence[str] = EVERY_RUN,
+    budget: TimeBudget | None = None,
+) -> tuple[Choices, TrainedSequence | None]:
     """Stage one: every choice, judged on the targets of the stage's snapshot."""
+    budget = budget or TimeBudget(None)
     snapshot, path = stage.snapshot, stage.folder / "choices.json"
     targets = snapshot.targets().sample(config.tuning_events, config.seed)
     with watch.step("choose: sequence head"):
-        trained = _train_chosen(stage, targets, config)
+        trained = _train_chosen(stage, targets, config, budget.share(0.25))
     if path.exists():
         return Choices.load(path), trained
     with watch.step("choose: item-item head"):
         limits = (config.tuning_items, config.tuning_events)
-        item_item = choose_item_item(snapshot, stage.vectors, config.item_item, limits, config.seed)
+        usual = fit_item_item(snapshot.training, stage.vectors, config.item_item)
+        recency = choose_recency(usual, snapshot, targets, config.seed, budget.share(0.05))
+        until = budget.share(0.2)
+        item_item = choose_item_item(snapshot, stage.vectors, config.item_item, recency, limits, config.seed, until)
     with watch.step("choose: fit item-item head"):
         neighbours = fit_item_item(snapshot.training, stage.vectors, item_item)
     with watch.step("choose: reading of histories"):
-        reading = choose_reading(neighbours, snapshot, targets, config.seed)
+        reading = choose_reading(neighbours, snapshot, targets, config.seed, budget.share(0.1))
     with watch.step("choose: blend"):
         head = trained.scorer() if trained else None
         nothing = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
         recommender = _assemble(stage, neighbours, head, reading, nothing, config)
         mixture = starts_and_insides(snapshot, config.blend_events, config.seed)
-        blend = choose_blend(recommender, snapshot, mixture, config.seed)
+        blend = choose_blend(recommender, snapshot, mixture, config.seed, budget.share(0.1))
     with watch.step("choose: baselines"):
-        baselines = choose_baselines(snapshot, targets, config.seed)
+        trials = replace(QUICK, until=budget.share(0.15))
+        chosen_baselines = choose_baselines(stage.material(config.seed), targets, baselines, trials)
     choices = Choices(
         item_item=item_item,
         reading=reading,
@@ -134,7 +163,7 @@ def choose(stage: Stage, config: TrainConfig, watch: Stopwatch) -> tuple[Choices
         blend_report=blend.report,
         best_epoch=trained.best_epoch if trained else 0,
         curve=trained.curve if trained else [],
-        baselines=baselines,
+        baselines=chosen_baselines,
     )
     choices.save(path)
     logger.info("chosen", extra={"choices": asdict(choices), "weights": blend.table()})
@@ -178,18 +207,6 @@ def refit(
     return _assemble(stage, neighbours, head, choices.reading, weights, config), trained
 
 
-def fit_baselines(snapshot: Snapshot, choices: BaselineChoices) -> dict[str, Scorer]:
-    """The tuned baselines on the same events as the model."""
-    ease, knn = choices.ease_decay, choices.knn_decay
-    n_items = snapshot.n_items
-    return {
-        "popularity": Popularity(column=3),
-        "popularity_7d": Popularity(column=1),
-        "item_knn": fit_item_knn(snapshot.training, n_items, choices.knn_shrinkage, Recency(0.5, knn, knn)),
-        "ease": fit_ease(snapshot.training, n_items, choices.ease_ridge, Recency(0.5, ease, ease)),
-    }
-
-
 def _assemble(
     stage: Stage,
     neighbours: Neighbours,
@@ -222,7 +239,7 @@ def _fit_once(stage: Stage, config: ItemItemConfig) -> Neighbours:
     return Neighbours.load(stage.folder, "item_item")
 
 
-def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig) -> TrainedSequence | None:
+def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig, until: float) -> TrainedSequence | None:
     if config.epochs == 0:
         return None
 
@@ -238,6 +255,7 @@ def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig) -> Traine
         folder=stage.folder / "sequence",
         validate=validate,
         title="choose: sequence head",
+        until=until,
     )
 
 

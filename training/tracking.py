@@ -25,7 +25,7 @@ _SQLITE = "sqlite:///"
 _ARTIFACT = "recommender"
 
 
-def prepare_tracking(tracking_uri: str) -> str:
+def prepare_tracking(tracking_uri: str, name: str = EXPERIMENT) -> str:
     """Create the database and the experiment if they are missing; returns the experiment's id.
 
     Safe to call from several processes at once and after a kill. Artifacts lie beside an SQLite database, in
@@ -33,22 +33,24 @@ def prepare_tracking(tracking_uri: str) -> str:
     """
     _create_database(tracking_uri)
     client = client_of(tracking_uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
+    experiment = client.get_experiment_by_name(name)
     if experiment is not None:
         return str(experiment.experiment_id)
     database = database_path(tracking_uri)
     location = (database.parent / "artifacts").as_uri() if database else None
     with already_there_is_fine():
-        return str(client.create_experiment(EXPERIMENT, artifact_location=location))
-    return str(client.get_experiment_by_name(EXPERIMENT).experiment_id)
+        return str(client.create_experiment(name, artifact_location=location))
+    return str(client.get_experiment_by_name(name).experiment_id)
 
 
 @contextlib.contextmanager
-def training_run(tracking_uri: str, name: str, tags: Mapping[str, str] | None = None) -> Iterator["ActiveRun"]:
-    """An active MLflow run in the recommender's experiment, for mlflow's own logging functions."""
+def training_run(
+    tracking_uri: str, name: str, tags: Mapping[str, str] | None = None, experiment: str = EXPERIMENT
+) -> Iterator["ActiveRun"]:
+    """An active MLflow run in the recommender's experiment or another one, for mlflow's own logging functions."""
     import mlflow
 
-    experiment_id = prepare_tracking(tracking_uri)
+    experiment_id = prepare_tracking(tracking_uri, experiment)
     mlflow.set_tracking_uri(tracking_uri)
     with mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags or {})) as run:
         yield run

@@ -24,20 +24,23 @@ from freshet.settings import Settings
 from training import registry, report
 from training.activity import interactions_as_of
 from training.backbones import resolve_backbone
+from training.baseline_tuning import fit_baselines
 from training.blend import REGIMES
 from training.bundle import BundleError, load_bundle, write_bundle
 from training.config import TrainConfig, load_config
 from training.dataset import DatasetError, Marts, read_marts
-from training.evaluate import COVERAGE_EVENTS, Each, Row, evaluate, per_user, results_table
+from training.evaluate import COVERAGE_EVENTS, Each, evaluate
 from training.llm_recommender import HEADS, WHITENING, LLMRecommender
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
+from training.results_table import Row, per_user, results_table
 from training.slices import slices_of
 from training.snapshot import FOREVER, Snapshot, Targets
-from training.stages import Choices, Stage, Stopwatch, choose, fit_baselines, refit
+from training.stages import Choices, Stage, Stopwatch, choose, prepare_stage, refit
 from training.text_tower import encode_texts
+from training.time_budget import TimeBudget
 from training.tracking import client_of, log_bundle, training_run
 from training.variants import Translated, Variants
-from training.whitening import Whitening, fit_whitening
+from training.whitening import Whitening
 
 __all__ = ["RunResult", "TrainConfig", "encode_items", "fit_and_evaluate", "load_config", "train"]
 
@@ -61,8 +64,9 @@ class RunResult:
 
 def train(settings: Settings, config: TrainConfig, *, promote_if_better: bool = True) -> RunResult:
     """All steps in order."""
+    budget = TimeBudget(config.budget_minutes)
     encode_items(settings, config)
-    run_id = fit_and_evaluate(settings, config)
+    run_id = fit_and_evaluate(settings, config, budget)
     version = registry.register_run(settings.tracking_uri, run_id)
     verdict = promote(settings.tracking_uri, version, data_problem(settings.home)) if promote_if_better else None
     folder = _work_folder(settings, config, read_marts(settings.features_dir, config.as_of))
@@ -78,8 +82,12 @@ def encode_items(settings: Settings, config: TrainConfig) -> int:
     return len(texts)
 
 
-def fit_and_evaluate(settings: Settings, config: TrainConfig) -> str:
-    """Choose, judge, fit on everything; returns the id of the MLflow run that holds bundle and figures."""
+def fit_and_evaluate(settings: Settings, config: TrainConfig, budget: TimeBudget | None = None) -> str:
+    """Choose, judge, fit on everything; returns the id of the MLflow run that holds bundle and figures.
+
+    ``budget`` is what is left of the configuration's where something came before.
+    """
+    budget = budget or TimeBudget(config.budget_minutes)
     # Spinning threads on a busy two-core machine make everything ten times slower; torch has not been imported yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     watch = Stopwatch()
@@ -95,7 +103,7 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig) -> str:
     validation_cut, test_cut = marts.cuts()
     first = _stage("validation", marts, validation_cut, settings, config, folder, watch, until=test_cut)
     _check_targets(first)
-    choices, trained = choose(first, config, watch)
+    choices, trained = choose(first, config, watch, budget=budget)
 
     # ── judge on test, weights frozen at the cut ──────────────────────────────────────────────────────────────────
     second = _stage("test", marts, test_cut, settings, config, folder, watch)
@@ -126,17 +134,8 @@ def _stage(
     watch: Stopwatch,
     until: int = FOREVER,
 ) -> Stage:
-    """A snapshot with its items' vectors. The whitening is that of the first stage, so all stages share one space."""
     with watch.step(f"{name}: snapshot"):
-        snapshot = marts.snapshot(cut, config.seed, until)
-        raw = encode_texts(
-            snapshot.texts, backbone=config.text_backbone, cache_dir=_vectors_dir(settings), progress=False
-        )
-        path = folder / WHITENING
-        if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            fit_whitening(raw, config.text_size).save(path)
-        return Stage(name, snapshot, Whitening.load(path).apply(raw), folder / name)
+        return prepare_stage(name, marts.snapshot(cut, config.seed, until), folder, config, _vectors_dir(settings))
 
 
 def _check_targets(stage: Stage) -> None:
@@ -164,7 +163,7 @@ def _judge(
     snapshot = stage.snapshot
     targets = snapshot.targets().sample(config.test_events, config.seed)
     with watch.step("test: fit baselines"):
-        baselines = fit_baselines(snapshot, choices.baselines)
+        baselines = fit_baselines(stage.material(config.seed), choices.baselines)
     with watch.step("test: evaluate"):
         models = Variants(recommender, baselines)
         evaluation = evaluate(

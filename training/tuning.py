@@ -1,4 +1,4 @@
-"""Every choice that is made on validation, and nothing else: heads, how they read a history, baselines.
+"""Every choice that is made on validation, and nothing else: heads, and how they read a history.
 
 Choices are made one after the other from a good start, each judged by NDCG@10 on the same random validation events.
 """
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from training.baselines import NeighbourModel, best_of, fit_ease, fit_item_knn
+from training.baselines import NeighbourModel, best_of
 from training.blend import REGIMES, Blend, Candidates, collect_candidates, fit_blend, regime_of
 from training.evaluate import moments, quality
 from training.history import Recency
@@ -18,22 +18,13 @@ from training.item_item import ItemItemConfig, dense_items, fit_item_item
 from training.llm_recommender import HEADS, LLMRecommender
 from training.neighbours import Neighbours
 from training.snapshot import Snapshot, Targets
+from training.time_budget import ENDLESS, is_over
 
 logger = logging.getLogger(__name__)
 
 Scores = NDArray[np.float32]
-_BLEND_ROUNDS = 4
-_START = Recency(a=0.5, session_decay=0.8, long_term_decay=0.8)
-
-
-@dataclass(frozen=True)
-class BaselineChoices:
-    """The tuned settings of the baselines."""
-
-    ease_ridge: float
-    ease_decay: float
-    knn_shrinkage: float
-    knn_decay: float
+_BLEND_ROUNDS = 3
+_STEPS_OF_RIDGE = 2
 
 
 @dataclass(frozen=True)
@@ -49,8 +40,10 @@ def choose_item_item(
     snapshot: Snapshot,
     vectors: Scores,
     start: ItemItemConfig,
+    recency: Recency,
     limits: tuple[int, int],
     seed: int,
+    until: float = ENDLESS,
 ) -> ItemItemConfig:
     """Rows, ridge and text weight, on the most met items only: the fit costs the cube of their number."""
     max_items, max_events = limits
@@ -62,27 +55,44 @@ def choose_item_item(
     def judge(config: ItemItemConfig) -> float:
         if config not in judged:
             fitted = fit_item_item(small.training, vectors[kept], config)
-            judged[config] = quality(NeighbourModel(fitted, _START), small, targets, seed)
+            judged[config] = quality(NeighbourModel(fitted, recency), small, targets, seed)
             logger.info("tried an item-item head", extra={**asdict(config), "ndcg_at_10": round(judged[config], 5)})
         return judged[config]
 
-    best, _ = best_of([start, replace(start, extra_rows="sessions"), replace(start, extra_rows="none")], judge)
+    best, _ = best_of([start, replace(start, extra_rows="sessions"), replace(start, extra_rows="none")], judge, until)
     for ratio in (1 / 3, 3.0):  # ridge and text weight belong together: both are counted in users
-        best, _ = best_of([best, replace(best, ridge=best.ridge * ratio, text_weight=best.text_weight * ratio)], judge)
-    best, _ = best_of([best, *(replace(best, text_weight=best.text_weight * ratio) for ratio in (1 / 3, 3.0))], judge)
+        for _ in range(_STEPS_OF_RIDGE):
+            stronger = replace(best, ridge=best.ridge * ratio, text_weight=best.text_weight * ratio)
+            if is_over(until) or judge(stronger) <= judge(best):
+                break
+            best = stronger
+    more_text = [replace(best, text_weight=best.text_weight * ratio) for ratio in (1 / 3, 3.0)]
+    best, _ = best_of([best, *more_text], judge, until)
+    if best.extra_rows == "windows":
+        best, _ = best_of([best, *(replace(best, window=window) for window in (10, 50))], judge, until)
     return best
 
 
-def choose_reading(neighbours: Neighbours, snapshot: Snapshot, targets: Targets, seed: int) -> ReadingChoices:
-    """Decays of session and long term, then ``a`` for short and long histories inside a session."""
+def choose_recency(
+    neighbours: Neighbours, snapshot: Snapshot, targets: Targets, seed: int, until: float = ENDLESS
+) -> Recency:
+    """Decays of session and long term, and the session's share."""
 
     def judge(recency: Recency) -> float:
         return quality(NeighbourModel(neighbours, recency), snapshot, targets, seed)
 
-    best, _ = best_of([Recency(0.5, decay, decay) for decay in (0.6, 0.7, 0.8, 0.9, 0.97)], judge)
-    best, _ = best_of([best, *(replace(best, a=a) for a in (0.65, 0.8, 0.92))], judge)
-    best, _ = best_of([best, *(replace(best, session_decay=decay) for decay in (0.7, 0.9, 0.98, 1.0))], judge)
-    best, _ = best_of([best, *(replace(best, long_term_decay=decay) for decay in (0.7, 0.9, 0.96))], judge)
+    best, _ = best_of([Recency(0.5, decay, decay) for decay in (0.8, 0.9, 0.6, 0.7, 0.97, 0.4)], judge, until)
+    best, _ = best_of([best, *(replace(best, a=a) for a in (0.65, 0.8, 0.92))], judge, until)
+    best, _ = best_of([best, *(replace(best, session_decay=decay) for decay in (0.7, 0.9, 0.98, 1.0))], judge, until)
+    best, _ = best_of([best, *(replace(best, long_term_decay=decay) for decay in (0.5, 0.7, 0.9, 0.96))], judge, until)
+    return best
+
+
+def choose_reading(
+    neighbours: Neighbours, snapshot: Snapshot, targets: Targets, seed: int, until: float = ENDLESS
+) -> ReadingChoices:
+    """How a history is read, with the session's share for short and long histories inside a session."""
+    best = choose_recency(neighbours, snapshot, targets, seed, until)
     regime = regime_of(snapshot.histories(targets))
     gate = []
     for number, name in enumerate(REGIMES):
@@ -93,17 +103,21 @@ def choose_reading(neighbours: Neighbours, snapshot: Snapshot, targets: Targets,
         some = targets.where(inside)
         shares = [best.a, *(a for a in (0.5, 0.65, 0.8, 0.92) if a != best.a)]
         judge_share = lambda a: quality(NeighbourModel(neighbours, replace(best, a=a)), snapshot, some, seed)  # noqa: B023, E731
-        gate.append(best_of(shares, judge_share)[0])
+        gate.append(best_of(shares, judge_share, until)[0])
     return ReadingChoices(best, tuple(gate))
 
 
-def choose_blend(recommender: LLMRecommender, snapshot: Snapshot, targets: Targets, seed: int) -> Blend:
+def choose_blend(
+    recommender: LLMRecommender, snapshot: Snapshot, targets: Targets, seed: int, until: float = ENDLESS
+) -> Blend:
     """Weights of all heads by regime; each round looks at the leaders of the last one's weights too."""
     regime = regime_of(snapshot.histories(targets))
     tables: list[Scores] = []
     for _ in range(_BLEND_ROUNDS):
         blend = fit_blend(gather_candidates(recommender, snapshot, targets, regime, tables, seed), seed)
         tables.append(blend.weights)
+        if is_over(until):
+            break
     return blend
 
 
@@ -112,7 +126,7 @@ def starts_and_insides(snapshot: Snapshot, size: int, seed: int) -> Targets:
 
     Where sessions are long nearly every event lies inside one, but a visit begins with a start: both must be learned.
     """
-    targets = snapshot.targets().sample(8 * size, seed)
+    targets = snapshot.targets().thinned(8 * size, seed)
     inside = snapshot.histories(targets).is_inside_session
     dice = np.random.default_rng(seed)
     starts, insides = (dice.permutation(np.flatnonzero(rows)) for rows in (~inside, inside))
@@ -139,26 +153,3 @@ def gather_candidates(
             yield heads, chunk.seen, chunk.targets
 
     return collect_candidates(chunks(), regime, targets.user, seed, tables)
-
-
-def choose_baselines(snapshot: Snapshot, targets: Targets, seed: int) -> BaselineChoices:
-    """The same events and the same kind of grid as the recommender's own heads get."""
-    events, n_items = snapshot.training, snapshot.n_items
-    decays = (0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
-
-    def judge_ease(ridge: float) -> float:
-        return quality(fit_ease(events, n_items, ridge, _START), snapshot, targets, seed)
-
-    ridge, _ = best_of([30.0, 100.0, 200.0, 300.0, 500.0, 1000.0], judge_ease)
-    ease = fit_ease(events, n_items, ridge, _START)
-    ease_decay, _ = best_of(
-        decays, lambda d: quality(replace(ease, recency=Recency(0.5, d, d)), snapshot, targets, seed)
-    )
-
-    def judge_knn(shrinkage: float) -> float:
-        return quality(fit_item_knn(events, n_items, shrinkage, _START), snapshot, targets, seed)
-
-    shrinkage, _ = best_of([0.0, 10.0, 50.0], judge_knn)
-    knn = fit_item_knn(events, n_items, shrinkage, _START)
-    knn_decay, _ = best_of(decays, lambda d: quality(replace(knn, recency=Recency(0.5, d, d)), snapshot, targets, seed))
-    return BaselineChoices(ridge, ease_decay, shrinkage, knn_decay)

@@ -1,15 +1,25 @@
 import numpy as np
 import pytest
 
-from training.baselines import FewUsersEase, ManyUsersEase, Popularity, best_of, fit_ease, fit_item_knn, history_matrix
-from training.evaluate import Each, evaluate
-from training.history import HistoryBatch, Recency
+from training.baselines import (
+    FewUsersEase,
+    ManyUsersEase,
+    OwnHistory,
+    Popularity,
+    TextNeighbours,
+    WithFallback,
+    WithTrend,
+    best_of,
+    evenly,
+    fit_ease,
+    fit_item_knn,
+    history_matrix,
+)
+from training.history import HistoryBatch
 from training.item_item import user_rows
 from training.snapshot import Events
-from training.stages import fit_baselines
-from training.tuning import BaselineChoices
 
-EVEN = Recency(0.5, 1.0, 1.0)
+EVEN = evenly(1.0)
 
 
 def events(n_users: int, n_items: int, seed: int = 0) -> Events:
@@ -69,12 +79,48 @@ def test_of_equals_the_first_is_best():
     assert best_of(["a", "bb", "cc"], len) == ("bb", 2)
 
 
-def test_learned_baselines_beat_popularity_on_planted_topics(world):
-    snapshot = world.snapshot(world.cuts()[0], 0)
-    targets = snapshot.targets()
-    models = fit_baselines(snapshot, BaselineChoices(10.0, 0.8, 10.0, 0.8))
-    quality = {name: evaluate(Each(models), snapshot, targets, 0).ndcg(name).mean() for name in models}
-    random_order = np.mean([1 / np.log2(place + 2) if place < 10 else 0 for place in range(snapshot.n_items - 10)])
-    assert min(quality["ease"], quality["item_knn"]) > 1.5 * quality["popularity"]
-    assert min(quality["ease"], quality["item_knn"]) > 2 * random_order
-    assert set(quality) == {"popularity", "popularity_7d", "item_knn", "ease"}
+def test_an_item_listens_to_its_nearest_items_alone():
+    # Item 0 meets items 1, 2 and 3 in 2, 1 and 1 users: its nearest one is item 1, and it listens to no other.
+    user, item = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 0], [2, 2], [3, 0], [3, 3]], dtype=np.int32).T
+    times = np.arange(8, dtype=np.int64)
+    met = Events(user, item, times, times, np.zeros(8, dtype=bool), np.ones(8, dtype=np.int32))
+    model = fit_item_knn(met, 4, 0.0, EVEN, neighbours=1)
+    assert (model.weights.toarray()[:, 0] > 0).tolist() == [False, True, False, False]
+    assert (model.weights.toarray()[0] > 0).tolist() == [False, True, True, True]
+
+
+def test_text_speaks_for_what_reads_alike():
+    vectors = np.eye(3, dtype=np.float32)[[0, 0, 1]]
+    scores = TextNeighbours(vectors, evenly(0.5)).score_batch(batch([2, 0]), np.empty(0), np.empty(0))
+    assert scores.tolist() == [[0.5, 0.5, 0.25]]  # the newest half, the one before it half of that
+
+
+def test_what_was_bought_before_comes_before_what_is_popular():
+    tables = np.zeros((1, 3, 4), dtype=np.float32)
+    tables[0, :, 3] = [5, 1, 3]
+    scores = OwnHistory(EVEN).score_batch(batch([1, 1, 2], []), tables, np.zeros(2, dtype=np.int64))
+    assert np.argsort(-scores).tolist() == [[1, 2, 0], [0, 2, 1]]
+
+
+def test_an_item_met_again_counts_once_by_its_newest_time():
+    assert history_matrix(batch([2, 0, 2]), evenly(0.5), 3).toarray().tolist() == [[0.25, 0, 0.5]]
+
+
+def test_users_without_history_are_shown_what_is_popular():
+    tables = np.zeros((1, 3, 4), dtype=np.float32)
+    tables[0, :, 1] = [1, 5, 3]
+    model = WithFallback(TextNeighbours(np.eye(3, dtype=np.float32), EVEN), 1)
+    scores = model.score_batch(batch([0], []), tables, np.zeros(2, dtype=np.int64))
+    assert scores[0].tolist() == [0.5, 0, 0]
+    assert np.argsort(-scores[1]).tolist() == [1, 2, 0]
+
+
+def test_a_trend_is_added_in_units_of_the_models_spread():
+    class Fixed:
+        def score_batch(self, batch, tables, table_of):
+            return np.array([[2.0, 0.0], [0.0, 0.0]], dtype=np.float32)  # a spread of 1, then none
+
+    tables = np.zeros((1, 2, 4), dtype=np.float32)
+    tables[0, :, 1] = [0, 1]
+    scores = WithTrend(Fixed(), 3.0, 1).score_batch(batch([0], []), tables, np.zeros(2, dtype=np.int64))
+    assert scores.tolist() == pytest.approx(np.array([[2.0, 3 * np.log(2)], [0.0, 3 * np.log(2)]]))

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from training.comparison import PairedScores, PerUser, lift, trivial_baselines
+from training.comparison import PairedScores, PerUser, holm, lift, p_value, trivial_baselines
 
 
 def scores(ours: list[float], theirs: list[float], n_events: list[int]) -> PairedScores:
@@ -73,3 +73,15 @@ def test_without_a_slice_column_every_row_is_the_whole():
 
 def test_popularity_of_any_window_is_trivial():
     assert trivial_baselines(["ease", "popularity_7d", "popularity", "recommender"]) == ["popularity", "popularity_7d"]
+
+
+def test_a_p_value_counts_the_rarer_side_twice_and_is_never_nothing():
+    assert p_value(np.array([0.1] * 97 + [-0.1] * 2)) == pytest.approx(2 * 3 / 100)
+    assert p_value(np.array([0.1] * 99)) == pytest.approx(2 * 1 / 100)
+    assert p_value(np.zeros(99)) == 1
+
+
+def test_holm_asks_most_of_the_smallest():
+    # 3 · .01, then 2 · .02 = .04, then 1 · .03, which may not lie below the one before it.
+    assert holm({"a": 0.02, "b": 0.01, "c": 0.03}) == pytest.approx({"b": 0.03, "a": 0.04, "c": 0.04})
+    assert holm({"a": 0.9, "b": 0.8}) == {"b": 1.0, "a": 1.0}

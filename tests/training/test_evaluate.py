@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from training.comparison import PerUser, lift
-from training.evaluate import Each, Evaluation, evaluate, markdown_table, per_user, quality, results_table
+from training.evaluate import Each, Evaluation, evaluate, quality
+from training.results_table import markdown_table, per_user, results_table
 from training.slices import slices_of
 from training.snapshot import Snapshot
 

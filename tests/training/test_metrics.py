@@ -70,10 +70,6 @@ def test_with_one_target_lists_have_the_figures_of_events():
     assert figures["recall"].tolist() == figures["hit_rate"].tolist() == metrics.recall(rank, k).tolist()
 
 
-def test_coverage_counts_each_shown_item_once():
-    assert metrics.coverage(np.array([[0, 1], [1, 2]]), 6) == 0.5
-
-
 def test_top_items_are_best_first():
     assert metrics.top_items(np.array([[1.0, 3.0, 2.0]], dtype=np.float32), 2).tolist() == [[1, 2]]
 

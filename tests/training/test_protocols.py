@@ -94,6 +94,14 @@ def test_a_global_list_is_asked_for_once_at_the_cut(world):
         assert {*targets.item[targets.user == user].tolist()} <= later - met
 
 
+def test_lists_are_sampled_whole_and_targets_are_not(world):
+    targets = only_split("global", world).test.targets()
+    some, thin = targets.sample(5, 0), targets.thinned(5, 0)
+    assert len(some.list_starts) == len(thin) == 5
+    assert all((targets.user == user).sum() == (some.user == user).sum() for user in some.lists.user)
+    assert len(targets.sample(10**6, 0)) == len(targets.thinned(10**6, 0)) == len(targets)
+
+
 def test_repeats_may_be_shown_and_found(world):
     test = only_split("global-repeats", world).test
     targets, events = test.targets(), test.events

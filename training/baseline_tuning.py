@@ -1,0 +1,313 @@
+"""Every baseline gets its settings on the same validation targets with the same number of trials, then is fitted anew.
+
+A trial is one setting judged by NDCG@10. The search goes through the settings of a baseline one after the other, tries
+every value of each beside the best so far, and goes round until nothing changes or the trials are used up. SASRec is
+the exception: a trial of it is a whole training, every epoch of which is judged, so it gets few.
+"""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.baselines import (
+    OwnHistory,
+    Popularity,
+    TextNeighbours,
+    WithFallback,
+    WithTrend,
+    best_of,
+    evenly,
+    fit_ease,
+    fit_item_knn,
+)
+from training.evaluate import Scorer, quality
+from training.snapshot import Snapshot, Targets
+from training.time_budget import ENDLESS, is_over
+
+logger = logging.getLogger(__name__)
+
+Settings = dict[str, Any]
+Grid = Mapping[str, Sequence[float]]
+DECAYS = (0.8, 0.9, 0.6, 0.7, 0.94, 0.5, 0.98, 0.4, 1.0)
+"""Factors per item of age; the first value of every list is where the search starts."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a baseline may be made from."""
+
+    snapshot: Snapshot
+    vectors: NDArray[np.float32]  # (V, E) whitened text
+    folder: Path
+    """For checkpoints of what takes long."""
+    seed: int
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of baseline: what can be set, and how it is fitted with it."""
+
+    grid: Grid
+    fit: Callable[[Material, Settings], Scorer]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The same for every baseline."""
+
+    trials: int = 30
+    trainings: int = 3
+    """Of SASRec."""
+    epochs: int = 15
+    """Of each, at most."""
+    until: float = ENDLESS
+    """After this moment (``time.monotonic``) no further setting is tried."""
+
+
+QUICK = Budget(trials=14)
+"""For every training run; ``freshet evaluate`` takes more."""
+
+
+@dataclass(frozen=True)
+class BaselineChoices:
+    """The tuned settings of the baselines by name, and what they were worth on validation."""
+
+    settings: dict[str, Settings] = field(default_factory=dict)
+    ndcg_at_10: dict[str, float] = field(default_factory=dict)
+    trials: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Of tuning."""
+
+    def save(self, path: Path) -> None:
+        """Write at once or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pending = path.with_suffix(".tmp")
+        pending.write_text(json.dumps(asdict(self), indent=1))
+        pending.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "BaselineChoices":
+        """Read what ``save`` wrote; nothing where there is nothing."""
+        return cls(**json.loads(path.read_text())) if path.exists() else cls()
+
+
+def _popularity(column: int) -> Family:
+    return Family({}, lambda material, settings: Popularity(column))
+
+
+def _fit_ease(material: Material, settings: Settings) -> Scorer:
+    snapshot = material.snapshot
+    return fit_ease(snapshot.training, snapshot.n_items, settings["ridge"], evenly(settings["decay"]))
+
+
+def _fit_item_knn(material: Material, settings: Settings) -> Scorer:
+    snapshot = material.snapshot
+    return fit_item_knn(
+        snapshot.training,
+        snapshot.n_items,
+        settings["shrinkage"],
+        evenly(settings["decay"]),
+        int(settings["neighbours"]),
+    )
+
+
+def _fit_rp3beta(material: Material, settings: Settings) -> Scorer:
+    from training.irspack_baselines import fit_rp3beta
+
+    snapshot, decay = material.snapshot, evenly(settings["decay"])
+    return fit_rp3beta(snapshot.training, snapshot.n_items, settings["beta"], int(settings["neighbours"]), decay)
+
+
+def _fit_ials(material: Material, settings: Settings) -> Scorer:
+    from training.irspack_baselines import fit_ials
+
+    return fit_ials(
+        material.snapshot.training,
+        material.snapshot.n_items,
+        int(settings["embedding_size"]),
+        settings["unobserved_weight"],
+        settings["regularization"],
+        evenly(settings["decay"]),
+        material.seed,
+    )
+
+
+def _fit_sasrec(material: Material, settings: Settings) -> Scorer:
+    from training.sasrec import fit_sasrec, sasrec_config
+
+    n_items = material.snapshot.n_items
+    config = sasrec_config(int(settings["embedding_size"]), settings["dropout"], n_items)
+    return fit_sasrec(material.snapshot, config, settings["epochs"], material.folder / "sasrec", material.seed)
+
+
+def _fit_with_trend(material: Material, settings: Settings) -> Scorer:
+    base = FAMILIES[settings["base"]].fit(material, settings)
+    return WithTrend(base, settings["trend_weight"], int(settings["trend_column"]))
+
+
+FAMILIES: dict[str, Family] = {
+    "popularity": _popularity(3),
+    "popularity_7d": _popularity(1),
+    "text_knn": Family(
+        {"decay": DECAYS}, lambda material, settings: TextNeighbours(material.vectors, evenly(settings["decay"]))
+    ),
+    "item_knn": Family(
+        {
+            "decay": DECAYS,
+            "neighbours": (100, 20, 50, 200, 1_000),
+            "shrinkage": (10.0, 0.0, 3.0, 30.0, 100.0, 300.0),
+        },
+        _fit_item_knn,
+    ),
+    "rp3beta": Family(
+        {"decay": DECAYS, "beta": (0.4, 0.0, 0.2, 0.3, 0.5, 0.6, 0.8), "neighbours": (200, 50, 100, 500, 2_000)},
+        _fit_rp3beta,
+    ),
+    "ease": Family({"ridge": (200.0, 10.0, 30.0, 60.0, 100.0, 300.0, 500.0, 1_000.0), "decay": DECAYS}, _fit_ease),
+    "ials": Family(
+        {
+            "unobserved_weight": (0.1, 0.01, 0.03, 0.3, 1.0),
+            "regularization": (0.003, 0.0003, 0.001, 0.01, 0.03),
+            "decay": DECAYS,
+            "embedding_size": (64, 32, 128, 256),
+        },
+        _fit_ials,
+    ),
+    "sasrec": Family({"dropout": (0.2, 0.4), "embedding_size": (64, 128)}, _fit_sasrec),
+    "linear_and_trend": Family(
+        {"trend_weight": (0.3, 0.03, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0), "trend_column": (1, 0, 2)}, _fit_with_trend
+    ),
+    "own_history": Family({"decay": DECAYS}, lambda material, settings: OwnHistory(evenly(settings["decay"]))),
+}
+_READ_AT_SCORING = ("decay", "trend_weight", "trend_column", "fallback_column")
+LINEAR = ("item_knn", "rp3beta", "ease", "ials")
+EVERY_RUN = ("popularity", "popularity_7d", "item_knn", "ease")
+"""What a training run is judged beside; the others take too long for every week."""
+
+
+def baselines_for(snapshot: Snapshot) -> tuple[str, ...]:
+    """All that make sense: a user's own history only where repeats are asked for."""
+    return tuple(name for name in FAMILIES if name != "own_history" or snapshot.with_repeats)
+
+
+def choose_baselines(
+    material: Material, targets: Targets, names: Sequence[str], budget: Budget, path: Path | None = None
+) -> BaselineChoices:
+    """Tune each baseline on the targets. With ``path`` every finished one is kept there, and not tuned again."""
+    found = BaselineChoices.load(path) if path is not None else BaselineChoices()
+    for name in names:
+        if name in found.settings:
+            continue
+        started = time.perf_counter()
+        settings, ndcg, trials = _choose(name, found, material, targets, budget)
+        found.settings[name], found.ndcg_at_10[name], found.trials[name] = settings, ndcg, trials
+        found.seconds[name] = round(time.perf_counter() - started, 1)
+        logger.info("tuned a baseline", extra={"baseline": name, "ndcg_at_10": round(ndcg, 5), **settings})
+        if path is not None:
+            found.save(path)
+    return found
+
+
+def fit_baseline(name: str, settings: Settings, material: Material) -> Scorer:
+    """One baseline as it was chosen."""
+    return _read_with(FAMILIES[name].fit(material, settings), settings)
+
+
+def fit_baselines(material: Material, choices: BaselineChoices) -> dict[str, Scorer]:
+    """All tuned baselines on the training events of another snapshot."""
+    return {name: fit_baseline(name, settings, material) for name, settings in choices.settings.items()}
+
+
+def search(
+    grid: Grid,
+    judge: Callable[[Settings], float],
+    trials: int,
+    given: Settings | None = None,
+    until: float = ENDLESS,
+) -> tuple[Settings, float, int]:
+    """The best settings found, what they are worth, and the number of trials used."""
+    judged: dict[tuple[float, ...], float] = {}
+    best = {name: values[0] for name, values in grid.items()}
+
+    def worth(option: Mapping[str, float]) -> float:
+        key = tuple(option[name] for name in grid)
+        if key not in judged:
+            may_try = not judged or (len(judged) < trials and not is_over(until))
+            judged[key] = judge({**(given or {}), **option}) if may_try else -math.inf
+        return judged[key]
+
+    before: dict[str, float] | None = None
+    worth(best)
+    while best != before and len(judged) < trials:
+        before = best
+        for name, values in grid.items():
+            best, _ = best_of([best, *({**best, name: value} for value in values if value != best[name])], worth)
+    return {**(given or {}), **best}, worth(best), sum(map(math.isfinite, judged.values()))
+
+
+def _choose(
+    name: str, found: BaselineChoices, material: Material, targets: Targets, budget: Budget
+) -> tuple[Settings, float, int]:
+    family = FAMILIES[name]
+    if name == "sasrec":
+        return _choose_sasrec(family.grid, found, material, targets, budget)
+    given: Settings = {}
+    if name == "linear_and_trend":
+        base = max((each for each in LINEAR if each in found.settings), key=lambda each: found.ndcg_at_10[each])
+        given = {**found.settings[base], "base": base}
+    elif family.grid:
+        given = {"fallback_column": _better_popularity(found)}
+    fitted: dict[tuple[tuple[str, Any], ...], Scorer] = {}
+
+    def judge(settings: Settings) -> float:
+        fixed = tuple(sorted((key, value) for key, value in settings.items() if key not in _READ_AT_SCORING))
+        if fixed not in fitted:
+            fitted.clear()  # one at a time: these can be large
+            fitted[fixed] = family.fit(material, settings)
+        return quality(_read_with(fitted[fixed], settings), material.snapshot, targets, material.seed)
+
+    return search(family.grid, judge, budget.trials, given, budget.until)
+
+
+def _read_with(model: Scorer, settings: Settings) -> Scorer:
+    """A fitted model with what costs no fit."""
+    if isinstance(model, WithTrend):
+        return WithTrend(model.model, settings["trend_weight"], int(settings["trend_column"]))
+    if "decay" in settings:
+        model = replace(model, recency=evenly(settings["decay"]))  # type: ignore[type-var]
+    return WithFallback(model, settings["fallback_column"]) if "fallback_column" in settings else model
+
+
+def _better_popularity(found: BaselineChoices) -> int:
+    """The column that users without history are shown: the week or all time, whichever did better."""
+    week, all_time = (found.ndcg_at_10.get(name, 0.0) for name in ("popularity_7d", "popularity"))
+    return 1 if week > all_time else 3
+
+
+def _choose_sasrec(
+    grid: Grid, found: BaselineChoices, material: Material, targets: Targets, budget: Budget
+) -> tuple[Settings, float, int]:
+    from training.sasrec import choose_epochs, sasrec_config
+
+    column = _better_popularity(found)
+    epochs: dict[tuple[float, ...], int] = {}
+
+    def judge(settings: Settings) -> float:
+        size, dropout = int(settings["embedding_size"]), settings["dropout"]
+        config = sasrec_config(size, dropout, material.snapshot.n_items)
+        folder = material.folder / f"sasrec_{size}_{dropout}"
+        trained = choose_epochs(material.snapshot, targets, config, budget.epochs, folder, material.seed)
+        epochs[(size, dropout)] = trained.best_epoch
+        return max(point["ndcg_at_10"] for point in trained.curve)
+
+    best, ndcg, trials = search(grid, judge, budget.trainings)
+    best |= {"epochs": epochs[(int(best["embedding_size"]), best["dropout"])], "fallback_column": column}
+    return best, ndcg, trials
