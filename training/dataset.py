@@ -57,9 +57,13 @@ class Marts:
             raise DatasetError(
                 f"{len(self.occurred_at)} interactions are too few to train on: ingest more, then `freshet transform`"
             )
-        first, second = np.quantile(self.occurred_at, [validation, test], method="lower")
-        if not self.occurred_at.min() < first < second < self.occurred_at.max():
+        moments = np.unique(self.occurred_at)
+        if len(moments) < 3:
             raise DatasetError("the interactions have too few different times for a split by time: check occurred_at")
+        first, second = np.quantile(self.occurred_at, [validation, test], method="lower")
+        # Where a coarse clock gives many events the same time, the quantiles may meet, or lie at the very end.
+        second = min(max(second, moments[1]), moments[-2])
+        first = min(first, moments[np.searchsorted(moments, second) - 1])
         return int(first), int(second)
 
     @property

@@ -43,20 +43,21 @@ class GrownNeighbours(Neighbours):
     def score(self, batch: HistoryBatch, weights: Scores) -> Scores:
         """(B, V + N): a new item's score is that of the items it reads like, by their shares."""
         scores = super().score(batch, weights)
-        n_known = len(self.items) - len(self.likeness.items)
+        new = slice(_n_trained(self), None)
         for followed, share in zip(self.likeness.items.T, self.likeness.shares.T, strict=True):
-            scores[:, n_known:] += scores[:, followed] * share
+            scores[:, new] += scores[:, followed] * share
         return scores
 
 
 def extended(recommender: LLMRecommender, item_ids: Sequence[str], vectors: Scores) -> LLMRecommender:
-    """The same model over V + N items; ``vectors`` (N, E) are whitened as its own are."""
+    """The same model over V + N items; ``vectors`` (N, E) are whitened as its own are. It can be extended again."""
     if vectors.shape != (len(item_ids), recommender.item_vectors.shape[1]):
         raise ValueError(f"{len(item_ids)} new items have vectors of shape {vectors.shape}: check their whitening")
     if not len(item_ids):
         return recommender
-    met = recommender.popularity[:, -1]
-    likeness = likeness_of(recommender.item_vectors, met, vectors)
+    trained = slice(_n_trained(recommender.item_item))
+    met = recommender.popularity[trained, -1]
+    likeness = likeness_of(recommender.item_vectors[trained], met, vectors)
     popularity = np.zeros((len(item_ids), recommender.popularity.shape[1]), dtype=np.float32)
     return replace(
         recommender,
@@ -69,8 +70,8 @@ def extended(recommender: LLMRecommender, item_ids: Sequence[str], vectors: Scor
     )
 
 
-def first_items(recommender: LLMRecommender, n_known: int, n_items: int) -> LLMRecommender:
-    """An extended model as it was when it had ``n_items``; ``n_known`` of them are those it was trained with."""
+def first_items(recommender: LLMRecommender, n_items: int) -> LLMRecommender:
+    """An extended model as it was when it had ``n_items``, of which those of its training are the first."""
     if n_items == recommender.n_items:
         return recommender
     sequence = recommender.sequence
@@ -81,8 +82,8 @@ def first_items(recommender: LLMRecommender, n_known: int, n_items: int) -> LLMR
         item_ids=recommender.item_ids[:n_items],
         item_vectors=recommender.item_vectors[:n_items],
         popularity=recommender.popularity[:n_items],
-        item_item=_first_rows(recommender.item_item, n_known, n_items),
-        transitions=_first_rows(recommender.transitions, n_known, n_items),
+        item_item=_first_rows(recommender.item_item, n_items),
+        transitions=_first_rows(recommender.transitions, n_items),
         sequence=sequence,
     )
 
@@ -104,7 +105,7 @@ def likeness_of(known: Scores, met: Scores, new: Scores) -> Likeness:
 
 def _grown(neighbours: Neighbours, likeness: Likeness) -> GrownNeighbours:
     """New rows hold the strongest of what the items they follow hold together."""
-    n_known, width = neighbours.items.shape
+    n_known, width = _n_trained(neighbours), neighbours.items.shape[1]
     items = np.empty((len(likeness.items), width), dtype=np.int32)
     weights = np.empty(items.shape, dtype=np.float32)
     for start in range(0, len(items), _BLOCK):
@@ -117,15 +118,25 @@ def _grown(neighbours: Neighbours, likeness: Likeness) -> GrownNeighbours:
         strongest = np.argpartition(-np.abs(mixed), width - 1, axis=1)[:, :width]
         items[start : start + _BLOCK] = strongest
         weights[start : start + _BLOCK] = np.take_along_axis(mixed, strongest, axis=1)
+    if isinstance(neighbours, GrownNeighbours):
+        before = neighbours.likeness
+        likeness = Likeness(
+            np.concatenate([before.items, likeness.items]), np.concatenate([before.shares, likeness.shares])
+        )
     return GrownNeighbours(
         np.concatenate([neighbours.items, items]), np.concatenate([neighbours.weights, weights]), likeness
     )
 
 
-def _first_rows(neighbours: Neighbours, n_known: int, n_items: int) -> Neighbours:
+def _n_trained(neighbours: Neighbours) -> int:
+    n_new = len(neighbours.likeness.items) if isinstance(neighbours, GrownNeighbours) else 0
+    return len(neighbours.items) - n_new
+
+
+def _first_rows(neighbours: Neighbours, n_items: int) -> Neighbours:
     if not isinstance(neighbours, GrownNeighbours):
         return neighbours
-    some = slice(n_items - n_known)
+    some = slice(n_items - _n_trained(neighbours))
     likeness = Likeness(neighbours.likeness.items[some], neighbours.likeness.shares[some])
     return GrownNeighbours(neighbours.items[:n_items], neighbours.weights[:n_items], likeness)
 
@@ -137,7 +148,7 @@ def _grown_sequence(sequence: object, met: Scores, vectors: Scores) -> SequenceH
         raise TypeError("the sequence head is still in torch: extend what refit(…, export=True) returns")
     rows = vectors @ sequence.adaptor[:-1] + sequence.adaptor[-1]
     # What is rarely met is mostly the wrong answer in training, so its bias falls: at 0 a new item would lead them all.
-    rarely = sequence.item_bias[met <= max(RARELY_MET, float(met.min(initial=0)))]
+    rarely = sequence.item_bias[: len(met)][met <= max(RARELY_MET, float(met.min(initial=0)))]
     bias = np.full(len(vectors), rarely.mean() if len(rarely) else 0, dtype=np.float32)
     return replace(
         sequence,

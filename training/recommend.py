@@ -217,7 +217,7 @@ def _scored(
     for start, end in pairwise(borders):
         some, n_items = slice(start, end), int(n_rows[start])
         batch = HistoryBatch.of([_history(known, n_items) for known in events[some]], now[some])
-        model = first_items(recommender, catalogue.n_known, n_items)
+        model = first_items(recommender, n_items)
         scores = model.score_batch(batch, tables[:, catalogue.first_row[:n_items]], table_of[some])
         scores[~can_be_shown[some, :n_items]] = -np.inf
         yield some, scores

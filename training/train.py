@@ -28,7 +28,7 @@ from training.baseline_tuning import fit_baselines
 from training.blend import REGIMES
 from training.bundle import BundleError, load_bundle, write_bundle
 from training.config import TrainConfig, load_config
-from training.dataset import Marts, read_marts
+from training.dataset import DatasetError, Marts, read_marts
 from training.evaluate import COVERAGE_EVENTS, Each, evaluate
 from training.llm_recommender import HEADS, WHITENING, LLMRecommender
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
@@ -96,10 +96,12 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig) -> str:
     # ── choose on validation ──────────────────────────────────────────────────────────────────────────────────────
     validation_cut, test_cut = marts.cuts()
     first = _stage("validation", marts, validation_cut, settings, config, folder, watch, until=test_cut)
+    _check_targets(first)
     choices, trained = choose(first, config, watch)
 
     # ── judge on test, weights frozen at the cut ──────────────────────────────────────────────────────────────────
     second = _stage("test", marts, test_cut, settings, config, folder, watch)
+    _check_targets(second)
     judged, retrained = refit(second, choices, (first, trained) if trained else None, config, watch)
     rows = _judge(second, judged, choices, marts, settings, config, folder, watch)
 
@@ -128,6 +130,14 @@ def _stage(
 ) -> Stage:
     with watch.step(f"{name}: snapshot"):
         return prepare_stage(name, marts.snapshot(cut, config.seed, until), folder, config, _vectors_dir(settings))
+
+
+def _check_targets(stage: Stage) -> None:
+    if not stage.snapshot.is_target.any():
+        raise DatasetError(
+            f"after {_iso(stage.snapshot.cut)}, where {stage.name} begins, nobody meets anything new and likes it, so "
+            "there is nothing to judge a model by: ingest more, then `freshet transform`"
+        )
 
 
 def _judge(

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from training.dataset import DatasetError, read_marts
+from training.dataset import DatasetError, Marts, read_marts
 from training.snapshot import Events, Popularity, Snapshot, to_predict
 
 
@@ -180,3 +180,24 @@ def test_sessions_are_those_of_the_mart_and_look_as_they_did_at_the_cut(built_ho
 
     assert sessions_of_ann(np.iinfo(np.int64).max) == [1, 1, 1, 2, 2, 3]
     assert sessions_of_ann(1_735_776_000_000_000) == [1, 0, 1, 2, 2, 0]  # the 2nd at midnight: one is late, one to come
+
+
+@pytest.mark.parametrize(
+    ("days", "cuts"),
+    [
+        ([*range(20)], (15, 17)),
+        ([1] * 5 + [2] * 5 + [3] * 10, (1, 2)),  # half of all on the last day
+        ([1] * 18 + [2, 3], (1, 2)),  # nearly all on the first
+        ([1] * 5 + [2] * 14 + [3], (1, 2)),
+    ],
+)
+def test_a_coarse_clock_is_split_between_its_ticks(days, cuts):
+    moments = pa.array([[day * 1_000_000 for day in days]], pa.list_(pa.timestamp("us", tz="UTC")))
+    marts = Marts({"fct_training_sequences": pa.table({"occurred_at": moments})}, "")
+    assert marts.cuts() == tuple(cut * 1_000_000 for cut in cuts)
+
+
+def test_a_clock_of_two_ticks_cannot_be_split():
+    moments = pa.array([[0] * 10 + [1] * 10], pa.list_(pa.timestamp("us", tz="UTC")))
+    with pytest.raises(DatasetError, match="too few different times"):
+        Marts({"fct_training_sequences": pa.table({"occurred_at": moments})}, "").cuts()

@@ -104,13 +104,11 @@ def test_what_the_model_knew_keeps_its_order(recommender, grown, fans):
 def test_a_grown_model_was_once_smaller(recommender, grown, fans):
     history = fans[1][0]
     n_known = recommender.n_items
-    assert np.array_equal(
-        first_items(grown, n_known, n_known).score(history, 10**16), recommender.score(history, 10**16)
-    )
-    one_more = first_items(grown, n_known, n_known + 1)
+    assert np.array_equal(first_items(grown, n_known).score(history, 10**16), recommender.score(history, 10**16))
+    one_more = first_items(grown, n_known + 1)
     assert one_more.item_ids == [*recommender.item_ids, HIDDEN[0]]
     assert one_more.score(history, 10**16).shape == (n_known + 1,)
-    assert first_items(grown, n_known, grown.n_items) is grown
+    assert first_items(grown, grown.n_items) is grown
 
 
 def test_a_new_item_is_scored_as_the_items_it_reads_like():
@@ -166,6 +164,15 @@ def test_a_saved_model_can_still_grow(recommender, grown, whole, word_vectors, f
 def test_vectors_of_another_space_are_refused(recommender):
     with pytest.raises(ValueError, match=r"1 new items have vectors of shape \(1, 3\): check their whitening"):
         extended(recommender, ["x"], np.ones((1, 3), dtype=np.float32))
+
+
+def test_growing_twice_is_growing_once(recommender, grown, fans):
+    vectors = grown.item_vectors[-len(HIDDEN) :]
+    again = extended(extended(recommender, HIDDEN[:1], vectors[:1]), HIDDEN[1:], vectors[1:])
+    assert again.item_ids == grown.item_ids
+    for history in fans[3][:3]:
+        assert np.allclose(again.score(history, 10**16), grown.score(history, 10**16), atol=1e-5)
+    assert first_items(again, recommender.n_items + 2).n_items == recommender.n_items + 2
 
 
 def test_no_new_items_change_nothing(recommender):

@@ -151,11 +151,11 @@ def test_feast_is_told_of_its_features_when_it_is_first_asked(world_home, tmp_pa
     from training.activity import interactions_as_of
 
     shutil.copytree(world_home / "features", tmp_path / "home" / "features")
-    known = interactions_as_of(tmp_path / "home", ["u00", "nobody"], np.array([10**16, 10**16]))
+    known = interactions_as_of(tmp_path / "home", ["u00", "nobody"], np.array([1_780_000_000_000_000] * 2))
     assert 15 <= known[0] <= 18
     assert known[1] == 0
     with pytest.raises(FeatureStoreError, match="run `freshet transform` first"):
-        interactions_as_of(tmp_path / "empty", ["u00"], np.array([10**16]))
+        interactions_as_of(tmp_path / "empty", ["u00"], np.array([1_780_000_000_000_000]))
 
 
 def test_feast_counts_what_was_known_on_the_day(settings):
