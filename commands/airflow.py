@@ -45,6 +45,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
+        # A file that has changed is read again at once; this is for the others.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "AIRFLOW__LOGGING__DAG_PROCESSOR_LOG_TARGET": "file",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
@@ -59,6 +61,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
             ]
         ),
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+        # A second try builds the whole again (dags/build_marts.py), so what the first one said need not be kept.
+        "AIRFLOW__COSMOS__ENABLE_WATCHER_RELIABLE_RETRY": "False",
         "AIRFLOW__COSMOS__CACHE_DIR": str(settings.airflow_dir / "cosmos"),
         # Tasks and the DAG processor import the project's packages (commands, dags, training …).
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
@@ -95,6 +99,9 @@ class TaskState:
     pool: str
     started_at: str | None
     ended_at: str | None
+    try_number: int
+    pid: int | None
+    """The process that does it, or did."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +225,14 @@ class AirflowApi:
         found = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
         return [
             TaskState(
-                task["task_id"], task["state"], task["duration"], task["pool"], task["start_date"], task["end_date"]
+                task["task_id"],
+                task["state"],
+                task["duration"],
+                task["pool"],
+                task["start_date"],
+                task["end_date"],
+                task["try_number"],
+                task["pid"],
             )
             for task in found
         ]

@@ -109,7 +109,8 @@ def start(settings: Settings, processes: Processes, environment: dict[str, str])
 def start_airflow(processes: Processes, environment: dict[str, str]) -> None:
     """Start Airflow's four processes."""
     processes.start("airflow-api-server", airflow_command("api-server"), environment)
-    processes.start("airflow-scheduler", airflow_command("scheduler", "--skip-serve-logs"), environment)
+    scheduler = [sys.executable, "-m", "freshet.airflow_scheduler", "scheduler", "--skip-serve-logs"]
+    processes.start("airflow-scheduler", scheduler, environment)
     processes.start("airflow-dag-processor", airflow_command("dag-processor"), environment)
     processes.start("airflow-triggerer", airflow_command("triggerer", "--skip-serve-logs"), environment)
 

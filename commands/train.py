@@ -26,6 +26,10 @@ def train(
         typer.Option(min=0, max=200, help="Instead of FRESHET_TRAIN_EPOCHS; 0 leaves the sequence head out."),
     ] = None,
     text_backbone: Annotated[str | None, typer.Option(help="Instead of FRESHET_TEXT_BACKBONE.")] = None,
+    budget_minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Try fewer settings and train fewer epochs, so that a run takes about this long."),
+    ] = None,
     promote: Annotated[bool, typer.Option(help="Let the gate decide; otherwise register as challenger only.")] = True,
 ) -> None:
     """Choose on validation, judge on the newest events, refit on everything, register, promote if better."""
@@ -36,7 +40,13 @@ def train(
     from training.registry import RegistryError
     from training.train import train as run
 
-    form = {"as_of": moment_in_micros(as_of), "seed": seed, "epochs": epochs, "text_backbone": text_backbone}
+    form = {
+        "as_of": moment_in_micros(as_of),
+        "seed": seed,
+        "epochs": epochs,
+        "text_backbone": text_backbone,
+        "budget_minutes": budget_minutes,
+    }
     try:
         result = run(*load_config(form), promote_if_better=promote)
     except (BackboneError, ConfigError, DatasetError, RegistryError) as error:

@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TriggerRule, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from cosmos import (
     DbtTaskGroup,
     ExecutionConfig,
@@ -33,7 +33,7 @@ from cosmos import (
 
 from dags.alerts import ALERTING, deadline
 from dags.assets import EVENTS, MARTS, WAREHOUSE_POOL
-from freshet.dbt_project import DBT_DIR, dbt_environment, manifest_path
+from freshet.dbt_project import DBT_DIR, PROFILE, TARGET, dbt_environment, manifest_path
 from freshet.dbt_vars import dbt_vars
 from freshet.settings import load_settings
 
@@ -64,7 +64,7 @@ def build_marts() -> None:
             install_dbt_deps=False,
         ),
         profile_config=ProfileConfig(
-            profile_name="freshet", target_name="duckdb", profiles_yml_filepath=DBT_DIR / "profiles.yml"
+            profile_name=PROFILE, target_name=TARGET, profiles_yml_filepath=DBT_DIR / "profiles.yml"
         ),
         # The one process that builds takes the writer's slot; the tasks that watch it write nothing.
         execution_config=ExecutionConfig(
@@ -72,7 +72,7 @@ def build_marts() -> None:
             setup_operator_args={
                 "pool": WAREHOUSE_POOL,
                 "dbt_cmd_flags": ["--resource-type", "test"],
-                "pre_execute": _build_whole_or_not,
+                "pre_execute": _build_whole_and_say_little,
             },
         ),
         # Tests run where dbt builds, each before what depends on it; watching each of them would double the time.
@@ -81,7 +81,7 @@ def build_marts() -> None:
         ),
         # A build that fails is one alert, by `report_build`; a second try is for processes that died.
         default_args={"on_failure_callback": None, "retries": 1},
-        operator_args={"pre_execute": _build_whole_or_not},
+        operator_args={"pre_execute": _build_whole_or_not, "poke_interval": 2},  # seconds between two looks
     )
 
     @task(
@@ -91,7 +91,8 @@ def build_marts() -> None:
     )
     def report_build(*, outlet_events: Any) -> None:
         from freshet.data_quality import record_quality
-        from freshet.dbt_project import exported_rows, run_results_path
+        from freshet.dbt_project import run_results_path
+        from freshet.exports import exported_rows
         from freshet.lineage import emit_build
 
         context, settings = get_current_context(), load_settings()
@@ -105,11 +106,14 @@ def build_marts() -> None:
             )
         outlet_events[MARTS].extra = {"n_passed": quality.n_passed, "rows": exported_rows(home)}
 
-    @task(pool=WAREHOUSE_POOL, doc_md="Draw the lineage anew, for `/lineage/` of the API.")
+    @task(pool=WAREHOUSE_POOL, doc_md="Draw the lineage, for `/lineage/` of the API, when the project has changed.")
     def write_docs() -> None:
-        from freshet.dbt_project import write_docs
+        from freshet.dbt_project import docs_are_current, write_docs
 
-        write_docs(load_settings().home)
+        home = load_settings().home
+        if docs_are_current(home):
+            raise AirflowSkipException("the project has not changed since the documentation was written")
+        write_docs(home)
 
     marts >> report_build() >> write_docs()
 
@@ -122,6 +126,18 @@ def _build_whole_or_not(context: Any) -> None:
     """
     context["ti"].try_number = 1
     context["task"].poke_retry_number = 1  # of the watching tasks: a build that failed is no reason to run a model
+
+
+def _build_whole_and_say_little(context: Any) -> None:
+    """For the one task that builds: what went wrong is told at once, and of all else only how it ended.
+
+    Cosmos would also tell when each model and test began, was compiled and was executed: four hundred calls of the API
+    server for a build, of which nobody reads three hundred, and which cost more than dbt.
+    """
+    from cosmos.operators._watcher import base
+
+    base._DBT_EVENT_ALLOWLIST = base._DBT_ERROR_EVENTS_TYPES
+    _build_whole_or_not(context)
 
 
 def _this_task(task_instance: Any) -> "Parent":

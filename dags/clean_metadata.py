@@ -22,7 +22,11 @@ SETTINGS = load_settings()
 
 
 @dag(
-    schedule=CronTriggerTimetable(SETTINGS.maintenance_schedule, timezone="UTC"),
+    schedule=CronTriggerTimetable(
+        SETTINGS.maintenance_schedule,
+        timezone="UTC",
+        run_immediately=timedelta(0),  # never: Airflow takes False for "if the last tick is not long ago"
+    ),
     catchup=False,
     max_active_runs=1,
     default_args={"owner": "operations", "retries": 3, "retry_delay": timedelta(seconds=30), **ALERTING},

@@ -58,7 +58,7 @@ def ingest_events() -> None:
 
     @task(outlets=[EVENTS], doc_md="Tell the marts, unless they already hold all that the lake holds.")
     def announce(from_dataset: list[str], from_log: list[str], *, outlet_events: Any) -> None:
-        from freshet.dbt_project import marts_are_behind
+        from freshet.exports import marts_are_behind
         from ingestion.lake import Lake
 
         settings = load_settings()

@@ -56,6 +56,14 @@ from freshet.settings import load_settings
             title="Seed",
             description="Empty: the setting FRESHET_SEED.",
         ),
+        "budget_minutes": Param(
+            None,
+            type=["null", "number"],
+            exclusiveMinimum=0,
+            maximum=10_000,
+            title="Budget in minutes",
+            description="Try fewer settings and train fewer epochs, to take about this long. Empty: no limit.",
+        ),
         "promote": Param(
             "if_better",
             enum=["if_better", "never"],
@@ -134,7 +142,8 @@ def retrain_recommender() -> None:
 def _form() -> dict[str, Any]:
     """What the person filled in; empty fields fall back to the settings."""
     params = get_current_context()["params"]
-    return {name: params[name] for name in ("text_backbone", "epochs", "seed") if params[name] is not None}
+    asked = ("text_backbone", "epochs", "seed", "budget_minutes")
+    return {name: params[name] for name in asked if params[name] is not None}
 
 
 retrain_recommender()

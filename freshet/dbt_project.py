@@ -6,20 +6,19 @@ one process in. ``python -m freshet.dbt_project`` prepares the configured home.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import duckdb
-import pyarrow.parquet as pq
-
 from freshet.data_quality import record_quality
 from freshet.dbt_vars import dbt_vars
 from freshet.settings import PROJECT_ROOT, load_settings
 
 DBT_DIR = PROJECT_ROOT / "dbt"
+PROFILE, TARGET = "freshet", "duckdb"
 STATIC_DOCS = "static_index.html"
 
 
@@ -33,8 +32,16 @@ def target_path(home: Path) -> Path:
 
 
 def manifest_path(home: Path) -> Path:
-    """The project as dbt understood it; Cosmos draws its tasks from it."""
-    return target_path(home) / "manifest.json"
+    """The project as dbt understood it, for Cosmos to draw its tasks from.
+
+    A copy: while dbt works, it writes its own anew, and every task that starts meanwhile would read half of it.
+    """
+    return home / "dbt" / "manifest.json"
+
+
+def docs_path(home: Path) -> Path:
+    """The documentation, as one file."""
+    return target_path(home) / STATIC_DOCS
 
 
 def run_results_path(home: Path) -> Path:
@@ -60,6 +67,8 @@ def run_dbt(home: Path, arguments: Sequence[str]) -> None:
     command = [
         *(str(Path(sys.executable).with_name("dbt")), *arguments),
         *("--project-dir", str(DBT_DIR), "--profiles-dir", str(DBT_DIR), "--vars", json.dumps(dbt_vars())),
+        # As Airflow's build says it, though both are the defaults: dbt reads the project anew when told in other words.
+        *("--profile", PROFILE, "--target", TARGET),
     ]
     exit_code = subprocess.run(command, env=os.environ | dbt_environment(home), check=False).returncode
     if exit_code != 0:
@@ -79,40 +88,25 @@ def build_marts(home: Path, full_refresh: bool = False) -> None:
         record_quality(home, run_results_path(home), since=began)
 
 
-def marts_are_behind(home: Path) -> bool:
-    """Whether the lake holds an ingestion that the exported marts do not know yet."""
-    counts = home / "features" / "fct_ingestion_counts.parquet"
-    if not counts.exists():
-        return True
-    columns = "source, record_type, sum(n_accepted)::bigint, sum(n_duplicate)::bigint, sum(n_rejected)::bigint"
-    query = f"""
-        with lake as (select {columns} from read_parquet($ledger) group by 1, 2),
-        marts as (select {columns} from read_parquet($counts) group by 1, 2)
-        from lake except from marts
-    """  # noqa: S608  (the columns stand two lines above)
-    paths = {"ledger": str(home / "lake" / "ingestions" / "*.parquet"), "counts": str(counts)}
-    with duckdb.connect() as connection:
-        return connection.execute(query, paths).fetchone() is not None
-
-
-def exported_rows(home: Path) -> dict[str, int]:
-    """The rows of every exported mart, from the files' footers."""
-    exports = sorted((home / "features").glob("*.parquet"))
-    return {path.stem: pq.ParquetFile(path).metadata.num_rows for path in exports}
-
-
 def write_docs(home: Path) -> Path:
     """Draw the lineage and write the documentation; the one file it returns needs no other."""
     run_dbt(home, ["docs", "generate", "--static"])
-    return target_path(home) / STATIC_DOCS
+    return docs_path(home)
+
+
+def docs_are_current(home: Path) -> bool:
+    """Whether the documentation says what the project says: it is about models, not about their rows."""
+    return _is_current(docs_path(home))
 
 
 def ensure_manifest(home: Path) -> Path:
     """The manifest, written anew when missing or older than the project; then Airflow can run dbt on this home."""
-    _make_folders(home)
     manifest = manifest_path(home)
-    if not manifest.exists() or manifest.stat().st_mtime < _newest_change():
+    if not _is_current(manifest):
         run_dbt(home, ["parse"])
+        unfinished = manifest.with_name(f".{manifest.name}.unfinished")
+        shutil.copyfile(target_path(home) / manifest.name, unfinished)
+        unfinished.replace(manifest)
     return manifest
 
 
@@ -120,6 +114,10 @@ def _make_folders(home: Path) -> None:
     """SQL can write a file, but not make its folder."""
     (home / "features").mkdir(parents=True, exist_ok=True)
     target_path(home).mkdir(parents=True, exist_ok=True)
+
+
+def _is_current(written: Path) -> bool:
+    return written.exists() and written.stat().st_mtime >= _newest_change()
 
 
 def _newest_change() -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freshet.dbt_project import DBT_DIR, run_results_path, target_path
+from freshet.dbt_project import DBT_DIR, PROFILE, TARGET, run_results_path, target_path
 from freshet.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -59,8 +59,8 @@ def emit_build(settings: Settings, parent: Parent | None = None) -> int:
         job_namespace=NAMESPACE,
         project_dir=str(DBT_DIR),
         target_path=str(target_path(settings.home)),
-        profile_name="freshet",
-        target="duckdb",
+        profile_name=PROFILE,
+        target=TARGET,
     )
     if parent is not None:
         processor.dbt_run_metadata = ParentRunMetadata(parent.run_id, parent.job_name, NAMESPACE)

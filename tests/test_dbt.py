@@ -17,9 +17,10 @@ from freshet.dbt_project import (
     DbtError,
     build_marts,
     dbt_environment,
+    docs_are_current,
     ensure_manifest,
-    manifest_path,
     run_dbt,
+    target_path,
     write_docs,
 )
 from freshet.settings import Settings
@@ -38,6 +39,11 @@ def rows(home, statement):
     with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         return connection.execute(statement).fetchall()
+
+
+def read_manifest(home):
+    """What dbt itself wrote when it last built."""
+    return json.loads((target_path(home) / "manifest.json").read_text())
 
 
 def export_bytes(home):
@@ -223,7 +229,7 @@ def test_a_rebuild_replaces_the_exports_by_the_same_bytes(built_home, rebuilt):
 def test_the_unit_tests_of_the_models_pass(rebuilt):
     results = json.loads((rebuilt.home / "dbt" / "target" / "run_results.json").read_text())["results"]
     unit_tests = {result["unique_id"]: result["status"] for result in results if "unit_test" in result["unique_id"]}
-    assert set(unit_tests) == set(json.loads(manifest_path(rebuilt.home).read_text())["unit_tests"])
+    assert set(unit_tests) == set(read_manifest(rebuilt.home)["unit_tests"])
     assert set(unit_tests.values()) == {"pass"}
 
 
@@ -302,10 +308,12 @@ def test_an_empty_lake_is_refused_with_the_next_step(tmp_path):
 
 
 def test_the_docs_describe_every_model_and_column_and_lead_to_the_endpoint(later):
+    assert not docs_are_current(later)
     page = write_docs(later)
+    assert docs_are_current(later)
     assert "recommendations_endpoint" in page.read_text()
 
-    manifest = json.loads(manifest_path(later).read_text())
+    manifest = read_manifest(later)
     catalog = json.loads((page.parent / "catalog.json").read_text())
     models = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] == "model"}
     assert set(models) == set(catalog["nodes"])
@@ -317,7 +325,7 @@ def test_the_docs_describe_every_model_and_column_and_lead_to_the_endpoint(later
 
 
 def test_every_mart_has_an_enforced_contract_and_a_tested_key_and_is_exported_where_it_says_so(built_home):
-    manifest = json.loads(manifest_path(built_home).read_text())
+    manifest = read_manifest(built_home)
     marts = {node["name"]: node for node in manifest["nodes"].values() if node.get("fqn", [])[1:2] == ["marts"]}
     marts = {name: node for name, node in marts.items() if node["resource_type"] == "model"}
     tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
@@ -335,8 +343,10 @@ def test_every_mart_has_an_enforced_contract_and_a_tested_key_and_is_exported_wh
 def test_the_manifest_is_written_once_and_again_when_it_is_older_than_the_project(built_home, tmp_path):
     home = tmp_path / "home"
     shutil.copytree(built_home, home)
-    manifest = manifest_path(home)
+    manifest = ensure_manifest(home)
+    assert not manifest.samefile(target_path(home) / "manifest.json")  # which is half a file while dbt builds
     written_at = manifest.stat().st_mtime_ns
+    assert read_manifest(home)["nodes"] == json.loads(manifest.read_text())["nodes"]
     ensure_manifest(home)
     assert manifest.stat().st_mtime_ns == written_at
     os.utime(manifest, (0, 0))

@@ -30,6 +30,7 @@ from training.baselines import (
 )
 from training.evaluate import Scorer, quality
 from training.snapshot import Snapshot, Targets
+from training.time_budget import ENDLESS, is_over
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,8 @@ class Budget:
     """Of SASRec."""
     epochs: int = 15
     """Of each, at most."""
+    until: float = ENDLESS
+    """After this moment (``time.monotonic``) no further setting is tried."""
 
 
 QUICK = Budget(trials=14)
@@ -224,7 +227,11 @@ def fit_baselines(material: Material, choices: BaselineChoices) -> dict[str, Sco
 
 
 def search(
-    grid: Grid, judge: Callable[[Settings], float], trials: int, given: Settings | None = None
+    grid: Grid,
+    judge: Callable[[Settings], float],
+    trials: int,
+    given: Settings | None = None,
+    until: float = ENDLESS,
 ) -> tuple[Settings, float, int]:
     """The best settings found, what they are worth, and the number of trials used."""
     judged: dict[tuple[float, ...], float] = {}
@@ -233,7 +240,8 @@ def search(
     def worth(option: Mapping[str, float]) -> float:
         key = tuple(option[name] for name in grid)
         if key not in judged:
-            judged[key] = judge({**(given or {}), **option}) if len(judged) < trials else -math.inf
+            may_try = not judged or (len(judged) < trials and not is_over(until))
+            judged[key] = judge({**(given or {}), **option}) if may_try else -math.inf
         return judged[key]
 
     before: dict[str, float] | None = None
@@ -266,7 +274,7 @@ def _choose(
             fitted[fixed] = family.fit(material, settings)
         return quality(_read_with(fitted[fixed], settings), material.snapshot, targets, material.seed)
 
-    return search(family.grid, judge, budget.trials, given)
+    return search(family.grid, judge, budget.trials, given, budget.until)
 
 
 def _read_with(model: Scorer, settings: Settings) -> Scorer:

@@ -17,6 +17,7 @@ from training.history import HistoryBatch, Recency
 from training.item_item import add_gram, dense_items, invert_in_place, mirror_upper, user_rows
 from training.neighbours import Neighbours, strongest_of_rows
 from training.snapshot import Events
+from training.time_budget import ENDLESS, is_over
 
 Option = TypeVar("Option")
 Scores = NDArray[np.float32]
@@ -225,7 +226,13 @@ def fit_item_knn(
     return SparseModel(matrix, recency)
 
 
-def best_of(options: Iterable[Option], judge: Callable[[Option], float]) -> tuple[Option, float]:
-    """The option that the judge likes best, the first of equals."""
-    judged = [(option, judge(option)) for option in options]
+def best_of(
+    options: Iterable[Option], judge: Callable[[Option], float], until: float = ENDLESS
+) -> tuple[Option, float]:
+    """The option that the judge likes best, the first of equals; after ``until`` only the first is tried."""
+    judged: list[tuple[Option, float]] = []
+    for option in options:
+        if judged and is_over(until):
+            break
+        judged.append((option, judge(option)))
     return max(judged, key=lambda pair: pair[1])

@@ -24,7 +24,9 @@ _STEPS = (-0.3, -0.1, -0.05, 0.05, 0.1, 0.2, 0.35, 0.6, 1.0)
 _MIN_GAIN = 0.003
 """Relative gain on validation below which a further change is taken for noise."""
 _MIN_REGIME_EVENTS = 100
-_MAX_ROUNDS = 8
+_MAX_ROUNDS = 12
+_DRAWN = 200
+"""Items drawn at random per event."""
 _MIN_COLD_EVENTS = 50
 NO_HISTORY = {"trend_7d": 0.5, "trend_30d": 1.0, "trend_all": 0.3}
 """Weights for a user of whom nothing is known, until validation has seen enough of them."""
@@ -48,7 +50,12 @@ def normalise(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What the search over weights looks at: per event the items that any head puts forward, and the target."""
+    """What the search over weights looks at: per event some of the catalogue, and the target.
+
+    The items that any head puts forward are not enough: the target is there even if none does, so weights that favour
+    what nobody puts forward would look good. Items drawn at random speak against them, and so do the leaders of the
+    weights found so far.
+    """
 
     heads: tuple[str, ...]
     values: NDArray[np.float32]  # (H, M, C) normalised scores; −inf is never one of them
@@ -87,10 +94,17 @@ def collect_candidates(
     chunks: Iterable[tuple[Mapping[str, NDArray[np.float32]], Sequence[NDArray[np.int32]], NDArray[np.int32]]],
     regime: NDArray[np.int64],
     user: NDArray[np.int32],
-    per_head: int = 100,
+    seed: int,
+    tables: Sequence[NDArray[np.float32]] = (),
+    per_head: int = 50,
 ) -> Candidates:
-    """From chunks of (normalised scores by head (B, V), seen items per row, target items) to the candidates."""
+    """From chunks of (normalised scores by head (B, V), seen items per row, target items) to the candidates.
+
+    ``tables`` are weights (len(REGIMES), H) whose leaders are to be among them.
+    """
+    dice = np.random.default_rng(seed)
     values, target_values, rivals = [], [], []
+    done = 0
     heads: tuple[str, ...] = ()
     for scores, seen, targets in chunks:
         heads = tuple(scores)
@@ -98,7 +112,12 @@ def collect_candidates(
         hidden = np.zeros((len(targets), next(iter(scores.values())).shape[1]), dtype=bool)
         for row, items in enumerate(seen):
             hidden[row, items] = True
-        items = np.concatenate([_leaders(each, hidden, per_head) for each in scores.values()], axis=1)
+        mixed = [_mixed(scores, table[regime[done : done + len(targets)]]) for table in tables]
+        done += len(targets)
+        drawn = dice.integers(0, hidden.shape[1], (len(targets), _DRAWN))
+        items = np.concatenate(
+            [*(_leaders(each, hidden, per_head) for each in (*scores.values(), *mixed)), drawn], axis=1
+        )
         items.sort(axis=1)
         repeated = np.concatenate([np.zeros_like(rows, dtype=bool), items[:, 1:] == items[:, :-1]], axis=1)
         rivals.append(~repeated & ~hidden[rows, items] & (items != targets[:, None]))
@@ -131,6 +150,15 @@ class Blend:
         }
 
 
+def _mixed(scores: Mapping[str, NDArray[np.float32]], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(B, V) of heads' scores (B, V) and each row's weights (B, H)."""
+    total = np.zeros(next(iter(scores.values())).shape, dtype=np.float32)
+    for head, own in zip(scores.values(), weights.T, strict=True):
+        if own.any():
+            total += own[:, None] * head
+    return total
+
+
 def fit_blend(candidates: Candidates, seed: int) -> Blend:
     """Fixed weights for all moments, then a regime's own ones where they prove themselves."""
     fixed = search_weights(candidates)
@@ -146,7 +174,7 @@ def fit_blend(candidates: Candidates, seed: int) -> Blend:
         gain = _gain_elsewhere(first, second, fixed) + _gain_elsewhere(second, first, fixed)
         report[f"gain_elsewhere/{name}"] = gain / inside.sum()
         if gain > 0:
-            weights[number] = search_weights(candidates.where(inside), start=fixed)
+            weights[number] = own_weights(candidates.where(inside), fixed)
     total = sum(
         candidates.where(candidates.regime == number)
         .quality(*candidates.where(candidates.regime == number).mixed(weights[number]))
@@ -180,6 +208,12 @@ def search_weights(candidates: Candidates, start: NDArray[np.float32] | None = N
     return weights
 
 
+def own_weights(candidates: Candidates, fixed: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A regime's weights, looked for from the fixed ones and from nothing: other heads may lead there."""
+    found = [search_weights(candidates, start=fixed), search_weights(candidates)]
+    return max(found, key=lambda weights: _mean_quality(candidates, weights))
+
+
 def _without_history(candidates: Candidates) -> NDArray[np.float32]:
     """Only trends can speak then; their weights are learned if enough validation events begin a history."""
     trends = np.array([head in WINDOWS for head in candidates.heads])
@@ -196,7 +230,7 @@ def _gain_elsewhere(learn: Candidates, judge: Candidates, fixed: NDArray[np.floa
     """What weights found on one half of the users bring to the other, summed over its events."""
     if len(learn.user) == 0 or len(judge.user) == 0:
         return 0.0
-    own = search_weights(learn, start=fixed)
+    own = own_weights(learn, fixed)
     return float((judge.quality(*judge.mixed(own)) - judge.quality(*judge.mixed(fixed))).sum())
 
 

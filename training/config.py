@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from training.item_item import ItemItemConfig
 from training.sequence_network import SequenceConfig
 from training.transitions import TransitionConfig
 
-_CODE = 2
+_CODE = 5
 """Raised when the same configuration and data would give another model: work kept from before is then not reused."""
 
 
@@ -33,12 +34,16 @@ class TrainConfig:
     """Item order, weights, samples, ties and bootstrap draw from it."""
     as_of: int | None = None
     """Microseconds since 1970: train as if nothing later were known. None takes everything there is."""
+    budget_minutes: float | None = None
+    """Minutes for a run: fewer settings are tried and fewer epochs trained. None takes the time that it takes."""
     text_size: int = 256
     """E: dimensions kept of the language model's."""
-    tuning_events: int = 2_000
+    tuning_events: int = 4_000
     """Validation events, drawn at random, by which choices are made."""
-    tuning_items: int = 3_000
+    tuning_items: int = 6_000
     """Most met items on which the item-item head's ridge, text weight and rows are chosen."""
+    blend_events: int = 4_000
+    """Validation events, up to half of them at the start of a session, by which the heads' weights are found."""
     test_events: int = 20_000
     """Test events at most."""
     item_item: ItemItemConfig = field(default_factory=ItemItemConfig)
@@ -49,6 +54,8 @@ class TrainConfig:
         """Refuse what no run could use."""
         if self.epochs < 0:
             raise ConfigError(f"epochs is {self.epochs}: give 0 or more")
+        if self.budget_minutes is not None and not 0 < self.budget_minutes < math.inf:
+            raise ConfigError(f"budget_minutes is {self.budget_minutes}: give more than 0")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}: give 0 or more")
 

@@ -6,6 +6,8 @@ its last epoch and ends with the same weights as one that was not.
 
 import json
 import logging
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,7 @@ from training.history import PADDING, History, HistoryBatch
 from training.sequence_head import SequenceHead, gap_buckets
 from training.sequence_network import SequenceConfig, SequenceNetwork, export_onnx
 from training.snapshot import Events
+from training.time_budget import ENDLESS
 
 logger = logging.getLogger(__name__)
 
@@ -167,8 +170,12 @@ def train_sequence(
     warm_start: WarmStart | None = None,
     validate: Validate | None = None,
     title: str = "sequence head",
+    until: float = ENDLESS,
 ) -> TrainedSequence:
-    """Train on the events' users. With ``validate`` the best epoch is kept; without, the last one."""
+    """Train on the events' users. With ``validate`` the best epoch is kept; without, the last one.
+
+    What the first epoch took says how many there can be before ``until`` (``time.monotonic``).
+    """
     counts = np.bincount(events.item, minlength=len(vectors)).astype(np.float32)
     text, fade = torch.from_numpy(vectors), torch.from_numpy(counts / (counts + config.fade_in))
     with torch.random.fork_rng():
@@ -182,7 +189,7 @@ def train_sequence(
     best = _restore(folder, network, optimizer, run)
     with tqdm(total=epochs, initial=len(run.curve), desc=title, unit="epoch", disable=None) as bar:
         while len(run.curve) < epochs and not _is_over(run, config, validate):
-            epoch = len(run.curve) + 1
+            epoch, began = len(run.curve) + 1, time.monotonic()
             loss = _train_epoch(run, optimizer, events, epoch, epochs, seed, rate)
             figures = {"epoch": float(epoch), "loss": loss}
             if validate is not None:
@@ -191,6 +198,9 @@ def train_sequence(
             if validate is None or figures["ndcg_at_10"] > max((f["ndcg_at_10"] for f in run.curve[:-1]), default=-1.0):
                 run.best_epoch, best = epoch, {name: value.clone() for name, value in network.state_dict().items()}
             _checkpoint(folder, network, optimizer, run, best)
+            if math.isfinite(until):
+                took = time.monotonic() - began
+                epochs = min(epochs, epoch + max(0, int((until - time.monotonic()) / took)))
             bar.update()
             bar.set_postfix({name: f"{value:.4f}" for name, value in figures.items() if name != "epoch"})
             logger.info("sequence head epoch", extra={"title": title, **figures})

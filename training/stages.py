@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,15 @@ from training.sequence_head import SequenceScorer
 from training.sequence_training import TorchSequence, TrainedSequence, WarmStart, train_sequence
 from training.snapshot import Snapshot, Targets
 from training.text_tower import encode_texts
+from training.time_budget import TimeBudget
 from training.transitions import fit_transitions
 from training.tuning import (
     ReadingChoices,
     choose_blend,
     choose_item_item,
     choose_reading,
+    choose_recency,
+    starts_and_insides,
 )
 from training.whitening import Whitening, fit_whitening
 
@@ -120,30 +123,39 @@ class Choices:
 
 
 def choose(
-    stage: Stage, config: TrainConfig, watch: Stopwatch, baselines: Sequence[str] = EVERY_RUN
+    stage: Stage,
+    config: TrainConfig,
+    watch: Stopwatch,
+    baselines: Sequence[str] = EVERY_RUN,
+    budget: TimeBudget | None = None,
 ) -> tuple[Choices, TrainedSequence | None]:
     """Stage one: every choice, judged on the targets of the stage's snapshot."""
+    budget = budget or TimeBudget(None)
     snapshot, path = stage.snapshot, stage.folder / "choices.json"
     targets = snapshot.targets().sample(config.tuning_events, config.seed)
     with watch.step("choose: sequence head"):
-        trained = _train_chosen(stage, targets, config)
+        trained = _train_chosen(stage, targets, config, budget.share(0.25))
     if path.exists():
         return Choices.load(path), trained
     with watch.step("choose: item-item head"):
         limits = (config.tuning_items, config.tuning_events)
-        item_item = choose_item_item(snapshot, stage.vectors, config.item_item, limits, config.seed)
+        usual = fit_item_item(snapshot.training, stage.vectors, config.item_item)
+        recency = choose_recency(usual, snapshot, targets, config.seed, budget.share(0.05))
+        until = budget.share(0.2)
+        item_item = choose_item_item(snapshot, stage.vectors, config.item_item, recency, limits, config.seed, until)
     with watch.step("choose: fit item-item head"):
         neighbours = fit_item_item(snapshot.training, stage.vectors, item_item)
     with watch.step("choose: reading of histories"):
-        reading = choose_reading(neighbours, snapshot, targets, config.seed)
+        reading = choose_reading(neighbours, snapshot, targets, config.seed, budget.share(0.1))
     with watch.step("choose: blend"):
         head = trained.scorer() if trained else None
         nothing = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
         recommender = _assemble(stage, neighbours, head, reading, nothing, config)
-        thinned = targets.thinned(config.tuning_events, config.seed)
-        blend = choose_blend(recommender, snapshot, thinned, config.seed)
+        mixture = starts_and_insides(snapshot, config.blend_events, config.seed)
+        blend = choose_blend(recommender, snapshot, mixture, config.seed, budget.share(0.1))
     with watch.step("choose: baselines"):
-        chosen_baselines = choose_baselines(stage.material(config.seed), targets, baselines, QUICK)
+        trials = replace(QUICK, until=budget.share(0.15))
+        chosen_baselines = choose_baselines(stage.material(config.seed), targets, baselines, trials)
     choices = Choices(
         item_item=item_item,
         reading=reading,
@@ -227,7 +239,7 @@ def _fit_once(stage: Stage, config: ItemItemConfig) -> Neighbours:
     return Neighbours.load(stage.folder, "item_item")
 
 
-def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig) -> TrainedSequence | None:
+def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig, until: float) -> TrainedSequence | None:
     if config.epochs == 0:
         return None
 
@@ -243,6 +255,7 @@ def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig) -> Traine
         folder=stage.folder / "sequence",
         validate=validate,
         title="choose: sequence head",
+        until=until,
     )
 
 

@@ -37,6 +37,7 @@ from training.slices import slices_of
 from training.snapshot import FOREVER, Snapshot, Targets
 from training.stages import Choices, Stage, Stopwatch, choose, prepare_stage, refit
 from training.text_tower import encode_texts
+from training.time_budget import TimeBudget
 from training.tracking import client_of, log_bundle, training_run
 from training.variants import Translated, Variants
 from training.whitening import Whitening
@@ -63,8 +64,9 @@ class RunResult:
 
 def train(settings: Settings, config: TrainConfig, *, promote_if_better: bool = True) -> RunResult:
     """All steps in order."""
+    budget = TimeBudget(config.budget_minutes)
     encode_items(settings, config)
-    run_id = fit_and_evaluate(settings, config)
+    run_id = fit_and_evaluate(settings, config, budget)
     version = registry.register_run(settings.tracking_uri, run_id)
     verdict = promote(settings.tracking_uri, version, data_problem(settings.home)) if promote_if_better else None
     folder = _work_folder(settings, config, read_marts(settings.features_dir, config.as_of))
@@ -80,8 +82,12 @@ def encode_items(settings: Settings, config: TrainConfig) -> int:
     return len(texts)
 
 
-def fit_and_evaluate(settings: Settings, config: TrainConfig) -> str:
-    """Choose, judge, fit on everything; returns the id of the MLflow run that holds bundle and figures."""
+def fit_and_evaluate(settings: Settings, config: TrainConfig, budget: TimeBudget | None = None) -> str:
+    """Choose, judge, fit on everything; returns the id of the MLflow run that holds bundle and figures.
+
+    ``budget`` is what is left of the configuration's where something came before.
+    """
+    budget = budget or TimeBudget(config.budget_minutes)
     # Spinning threads on a busy two-core machine make everything ten times slower; torch has not been imported yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     watch = Stopwatch()
@@ -97,7 +103,7 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig) -> str:
     validation_cut, test_cut = marts.cuts()
     first = _stage("validation", marts, validation_cut, settings, config, folder, watch, until=test_cut)
     _check_targets(first)
-    choices, trained = choose(first, config, watch)
+    choices, trained = choose(first, config, watch, budget=budget)
 
     # ── judge on test, weights frozen at the cut ──────────────────────────────────────────────────────────────────
     second = _stage("test", marts, test_cut, settings, config, folder, watch)

@@ -18,11 +18,13 @@ from training.item_item import ItemItemConfig, dense_items, fit_item_item
 from training.llm_recommender import HEADS, LLMRecommender
 from training.neighbours import Neighbours
 from training.snapshot import Snapshot, Targets
+from training.time_budget import ENDLESS, is_over
 
 logger = logging.getLogger(__name__)
 
 Scores = NDArray[np.float32]
-_START = Recency(a=0.5, session_decay=0.8, long_term_decay=0.8)
+_BLEND_ROUNDS = 3
+_STEPS_OF_RIDGE = 2
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,10 @@ def choose_item_item(
     snapshot: Snapshot,
     vectors: Scores,
     start: ItemItemConfig,
+    recency: Recency,
     limits: tuple[int, int],
     seed: int,
+    until: float = ENDLESS,
 ) -> ItemItemConfig:
     """Rows, ridge and text weight, on the most met items only: the fit costs the cube of their number."""
     max_items, max_events = limits
@@ -51,27 +55,44 @@ def choose_item_item(
     def judge(config: ItemItemConfig) -> float:
         if config not in judged:
             fitted = fit_item_item(small.training, vectors[kept], config)
-            judged[config] = quality(NeighbourModel(fitted, _START), small, targets, seed)
+            judged[config] = quality(NeighbourModel(fitted, recency), small, targets, seed)
             logger.info("tried an item-item head", extra={**asdict(config), "ndcg_at_10": round(judged[config], 5)})
         return judged[config]
 
-    best, _ = best_of([start, replace(start, extra_rows="sessions"), replace(start, extra_rows="none")], judge)
+    best, _ = best_of([start, replace(start, extra_rows="sessions"), replace(start, extra_rows="none")], judge, until)
     for ratio in (1 / 3, 3.0):  # ridge and text weight belong together: both are counted in users
-        best, _ = best_of([best, replace(best, ridge=best.ridge * ratio, text_weight=best.text_weight * ratio)], judge)
-    best, _ = best_of([best, *(replace(best, text_weight=best.text_weight * ratio) for ratio in (1 / 3, 3.0))], judge)
+        for _ in range(_STEPS_OF_RIDGE):
+            stronger = replace(best, ridge=best.ridge * ratio, text_weight=best.text_weight * ratio)
+            if is_over(until) or judge(stronger) <= judge(best):
+                break
+            best = stronger
+    more_text = [replace(best, text_weight=best.text_weight * ratio) for ratio in (1 / 3, 3.0)]
+    best, _ = best_of([best, *more_text], judge, until)
+    if best.extra_rows == "windows":
+        best, _ = best_of([best, *(replace(best, window=window) for window in (10, 50))], judge, until)
     return best
 
 
-def choose_reading(neighbours: Neighbours, snapshot: Snapshot, targets: Targets, seed: int) -> ReadingChoices:
-    """Decays of session and long term, then ``a`` for short and long histories inside a session."""
+def choose_recency(
+    neighbours: Neighbours, snapshot: Snapshot, targets: Targets, seed: int, until: float = ENDLESS
+) -> Recency:
+    """Decays of session and long term, and the session's share."""
 
     def judge(recency: Recency) -> float:
         return quality(NeighbourModel(neighbours, recency), snapshot, targets, seed)
 
-    best, _ = best_of([Recency(0.5, decay, decay) for decay in (0.6, 0.7, 0.8, 0.9, 0.97)], judge)
-    best, _ = best_of([best, *(replace(best, a=a) for a in (0.65, 0.8, 0.92))], judge)
-    best, _ = best_of([best, *(replace(best, session_decay=decay) for decay in (0.7, 0.9, 0.98))], judge)
-    best, _ = best_of([best, *(replace(best, long_term_decay=decay) for decay in (0.7, 0.9, 0.96))], judge)
+    best, _ = best_of([Recency(0.5, decay, decay) for decay in (0.8, 0.9, 0.6, 0.7, 0.97, 0.4)], judge, until)
+    best, _ = best_of([best, *(replace(best, a=a) for a in (0.65, 0.8, 0.92))], judge, until)
+    best, _ = best_of([best, *(replace(best, session_decay=decay) for decay in (0.7, 0.9, 0.98, 1.0))], judge, until)
+    best, _ = best_of([best, *(replace(best, long_term_decay=decay) for decay in (0.5, 0.7, 0.9, 0.96))], judge, until)
+    return best
+
+
+def choose_reading(
+    neighbours: Neighbours, snapshot: Snapshot, targets: Targets, seed: int, until: float = ENDLESS
+) -> ReadingChoices:
+    """How a history is read, with the session's share for short and long histories inside a session."""
+    best = choose_recency(neighbours, snapshot, targets, seed, until)
     regime = regime_of(snapshot.histories(targets))
     gate = []
     for number, name in enumerate(REGIMES):
@@ -82,24 +103,53 @@ def choose_reading(neighbours: Neighbours, snapshot: Snapshot, targets: Targets,
         some = targets.where(inside)
         shares = [best.a, *(a for a in (0.5, 0.65, 0.8, 0.92) if a != best.a)]
         judge_share = lambda a: quality(NeighbourModel(neighbours, replace(best, a=a)), snapshot, some, seed)  # noqa: B023, E731
-        gate.append(best_of(shares, judge_share)[0])
+        gate.append(best_of(shares, judge_share, until)[0])
     return ReadingChoices(best, tuple(gate))
 
 
-def choose_blend(recommender: LLMRecommender, snapshot: Snapshot, targets: Targets, seed: int) -> Blend:
-    """Weights of all heads by regime."""
-    return fit_blend(gather_candidates(recommender, snapshot, targets), seed)
+def choose_blend(
+    recommender: LLMRecommender, snapshot: Snapshot, targets: Targets, seed: int, until: float = ENDLESS
+) -> Blend:
+    """Weights of all heads by regime; each round looks at the leaders of the last one's weights too."""
+    regime = regime_of(snapshot.histories(targets))
+    tables: list[Scores] = []
+    for _ in range(_BLEND_ROUNDS):
+        blend = fit_blend(gather_candidates(recommender, snapshot, targets, regime, tables, seed), seed)
+        tables.append(blend.weights)
+        if is_over(until):
+            break
+    return blend
 
 
-def gather_candidates(recommender: LLMRecommender, snapshot: Snapshot, targets: Targets) -> Candidates:
-    """Every head's leaders for each validation event."""
-    regimes: list[NDArray[np.int64]] = []
+def starts_and_insides(snapshot: Snapshot, size: int, seed: int) -> Targets:
+    """At most ``size`` targets, up to half of them from the start of a session, however rare those are.
+
+    Where sessions are long nearly every event lies inside one, but a visit begins with a start: both must be learned.
+    """
+    targets = snapshot.targets().thinned(8 * size, seed)
+    inside = snapshot.histories(targets).is_inside_session
+    dice = np.random.default_rng(seed)
+    starts, insides = (dice.permutation(np.flatnonzero(rows)) for rows in (~inside, inside))
+    n_starts = min(len(starts), max(size // 2, size - len(insides)))
+    chosen = np.zeros(len(targets), dtype=bool)
+    chosen[starts[:n_starts]] = True
+    chosen[insides[: size - n_starts]] = True
+    return targets.where(chosen)
+
+
+def gather_candidates(
+    recommender: LLMRecommender,
+    snapshot: Snapshot,
+    targets: Targets,
+    regime: NDArray[np.int64],
+    tables: list[Scores],
+    seed: int,
+) -> Candidates:
+    """For each validation event the leaders of every head and of every table of weights, and some others."""
 
     def chunks() -> Iterator[tuple[dict[str, Scores], list[NDArray[np.int32]], NDArray[np.int32]]]:
         for chunk in moments(snapshot, targets, width=len(HEADS)):
-            regimes.append(regime_of(chunk.batch))
             heads = dict(recommender.head_scores(chunk.batch, chunk.tables, chunk.table_of))
             yield heads, chunk.seen, chunk.targets
 
-    collected = collect_candidates(chunks(), np.empty(0, dtype=np.int64), targets.user)
-    return replace(collected, regime=np.concatenate(regimes))
+    return collect_candidates(chunks(), regime, targets.user, seed, tables)

@@ -28,7 +28,7 @@ def candidates(good_in: dict[str, list[int]], *, seed: int = 0, users: int = 60)
         scores[head] = normalise(values)
     nothing_seen = [np.empty(0, dtype=np.int32)] * M
     user = (np.arange(M) % users).astype(np.int32)
-    return collect_candidates([(scores, nothing_seen, targets)], regime, user, per_head=20)
+    return collect_candidates([(scores, nothing_seen, targets)], regime, user, seed, per_head=20)
 
 
 def test_normalised_scores_have_no_unit_and_keep_their_order():
@@ -96,10 +96,37 @@ def test_seen_items_and_the_target_itself_are_no_rivals():
         [(scores, [np.array([0], dtype=np.int32)], np.array([2], dtype=np.int32))],
         np.array([1]),
         np.array([0], dtype=np.int32),
+        seed=0,
     )
     assert found.is_rival.sum() == 2  # items 1 and 3
     mixed = found.mixed(np.array([1.0], dtype=np.float32))
     assert found.quality(*mixed).tolist() == pytest.approx([1 / np.log2(3)])  # only item 1 stands before it
+
+
+def test_to_be_put_forward_by_nobody_is_no_merit():
+    # Targets in the middle of every head's order: beside leaders alone, a negative weight would put them first.
+    dice = np.random.default_rng(0)
+    scores = {name: dice.normal(size=(M, 2_000)).astype(np.float32) for name in ("first", "second")}
+    targets = np.zeros(M, dtype=np.int32)
+    for values in scores.values():
+        values[:, 0] = 0.1 * dice.normal(size=M)
+    regime, user = np.ones(M, dtype=np.int64), np.arange(M, dtype=np.int32)
+    nothing_seen = [np.empty(0, dtype=np.int32)] * M
+    found = collect_candidates([(scores, nothing_seen, targets)], regime, user, seed=0)
+    assert found.quality(*found.mixed(search_weights(found))).mean() < 0.05
+
+
+def test_leaders_of_earlier_weights_are_candidates():
+    scores = {
+        "first": np.array([[9.0, 5.0, 0.0, 0.0, 4.0]], dtype=np.float32),
+        "second": np.array([[0.0, 5.0, 9.0, 0.0, 4.0]], dtype=np.float32),
+    }
+    chunk = (scores, [np.empty(0, dtype=np.int32)], np.array([4], dtype=np.int32))
+    both = np.ones((len(REGIMES), 2), dtype=np.float32)
+    one, nobody = np.array([1]), np.array([0], dtype=np.int32)
+    found = collect_candidates([chunk], one, nobody, seed=0, tables=[both], per_head=1)
+    scores_of, target = found.mixed(both[0])
+    assert ((scores_of > target[:, None]) & found.is_rival).sum() == 3  # item 1 leads by both, by neither alone
 
 
 def test_the_same_seed_gives_the_same_weights():

@@ -12,7 +12,8 @@ import pytest
 from freshet.settings import Settings, load_settings
 from training.config import TrainConfig
 from training.item_item import ItemItemConfig
-from training.recommend import best_items, recommend
+from training.lists import best_items, descending
+from training.recommend import recommend
 from training.registry import RegistryError
 from training.sequence_network import SequenceConfig
 
@@ -337,3 +338,9 @@ def test_equal_scores_are_ordered_by_lot():
     lot = np.array([3, 0, 1, 2, 0])
     assert [best.tolist() for best, _ in best_items(scores, lot, 3)] == [[1, 2, 3]]
     assert [best.tolist() for best, _ in best_items(scores, lot, 9)] == [[1, 2, 3, 0]]
+
+
+def test_equal_scores_are_written_in_their_order():
+    written = descending(np.array([[2, 2, 2, 1, 1, -3]], dtype=np.float32))
+    assert np.all(np.diff(written) < 0)
+    assert np.array_equal(written.astype(np.float32), [[2, 2, 2, 1, 1, -3]])

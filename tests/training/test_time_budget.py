@@ -1,0 +1,35 @@
+import math
+import time
+
+from training.baselines import best_of
+from training.time_budget import ENDLESS, TimeBudget, is_over
+
+
+def test_without_a_budget_every_share_is_endless():
+    assert TimeBudget(None).share(0.1) == ENDLESS
+    assert not is_over(ENDLESS)
+
+
+def test_a_share_is_a_fraction_of_what_is_left():
+    budget = TimeBudget(10)
+    now = time.monotonic()
+    assert 298 < budget.share(0.5) - now <= 300
+    assert math.isclose(budget.share(0.25) - now, 150, abs_tol=1)
+
+
+def test_when_the_budget_is_used_up_a_share_is_over_at_once():
+    budget = TimeBudget(1e-9)
+    time.sleep(0.01)
+    assert is_over(budget.share(1) - 0.001)
+
+
+def test_after_its_moment_a_choice_tries_the_first_option_alone():
+    tried: list[int] = []
+
+    def judge(option: int) -> float:
+        tried.append(option)
+        return float(option)
+
+    assert best_of([1, 2, 3], judge, until=time.monotonic() - 1) == (1, 1.0)
+    assert tried == [1]
+    assert best_of([1, 3, 2], judge) == (3, 3.0)
