@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 Settings = dict[str, Any]
 Grid = Mapping[str, Sequence[float]]
-DECAYS = (0.8, 0.9, 0.6, 0.7, 0.94, 0.5, 0.98, 0.4, 1.0)
+DECAYS = (0.8, 0.9, 0.6, 0.7, 0.94, 0.5, 0.98, 0.4, 1.0, 0.3)
 """Factors per item of age; the first value of every list is where the search starts."""
 
 
@@ -181,14 +181,14 @@ FAMILIES: dict[str, Family] = {
         },
         _fit_ials,
     ),
+    "own_history": Family({"decay": DECAYS}, lambda material, settings: OwnHistory(evenly(settings["decay"]))),
     "sasrec": Family({"dropout": (0.2, 0.4), "embedding_size": (64, 128)}, _fit_sasrec),
     "linear_and_trend": Family(
         {"trend_weight": (0.3, 0.03, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0), "trend_column": (1, 0, 2)}, _fit_with_trend
     ),
-    "own_history": Family({"decay": DECAYS}, lambda material, settings: OwnHistory(evenly(settings["decay"]))),
 }
 _READ_AT_SCORING = ("decay", "trend_weight", "trend_column", "fallback_column")
-LINEAR = ("item_knn", "rp3beta", "ease", "ials")
+LINEAR = ("item_knn", "rp3beta", "ease", "ials", "own_history")
 EVERY_RUN = ("popularity", "popularity_7d", "item_knn", "ease")
 """What a training run is judged beside; the others take too long for every week."""
 

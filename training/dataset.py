@@ -118,6 +118,15 @@ class Marts:
         """All interactions with the items of an index, sessions as they looked at the cut."""
         return _events(self.tables["fct_training_sequences"], index_of, cut)
 
+    def ratings(self, item_ids: list[str]) -> NDArray[np.float32]:
+        """(N,) what each interaction with one of these items was rated, in the order of ``events``; NaN elsewhere."""
+        sequences = self.tables["fct_training_sequences"]
+        is_rating = pc.equal(pc.list_flatten(sequences["event_types"]), str(EventType.RATING))
+        values = pc.if_else(is_rating, pc.list_flatten(sequences["event_values"]), None)
+        is_known = pc.is_in(pc.list_flatten(sequences["item_ids"]), pa.array(item_ids))
+        found: NDArray[np.float64] = values.filter(is_known).to_numpy()
+        return found.astype(np.float32)
+
     def popularity(self, index_of: dict[str, int]) -> Popularity:
         """The daily counts of the items of an index."""
         return _popularity(self.tables["fct_item_popularity_daily"], index_of)

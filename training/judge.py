@@ -42,8 +42,9 @@ from training.evaluate import COVERAGE_EVENTS, Each, Evaluation, K, ManyScorers,
 from training.model_size import numbers_in
 from training.promotion import RECOMMENDER_NAME
 from training.protocols import Split, splits_of
+from training.ratings import RatingRow, Ratings, judge_ratings
 from training.results_table import CUTS, ListFigures, Row, per_user_of, rows_of
-from training.slices import slices_of
+from training.slices import NEEDS_CLOCK, slices_of
 from training.snapshot import Snapshot, Targets
 from training.stages import Stage, Stopwatch, choose, prepare_stage, refit
 from training.variants import Variants
@@ -90,12 +91,16 @@ class Judgement:
     tuning_seconds: dict[str, float]
     numbers: dict[str, int]
     """Numbers that a fitted model holds."""
+    ratings: dict[str, list[RatingRow]]
+    """By split, how well ratings are foretold; empty where there are none."""
 
     @classmethod
     def load(cls, path: Path) -> "Judgement":
         """Read ``judgement.json``."""
         read = json.loads(path.read_text())
-        return cls(**{**read, "rows": [Row(**row) for row in read["rows"]]})
+        rows = [Row(**row) for row in read["rows"]]
+        ratings = {split: [RatingRow(**row) for row in found] for split, found in read["ratings"].items()}
+        return cls(**{**read, "rows": rows, "ratings": ratings})
 
 
 def judge(settings: Settings, config: TrainConfig, plan: Plan) -> tuple[Judgement, Path]:
@@ -113,12 +118,10 @@ def judge(settings: Settings, config: TrainConfig, plan: Plan) -> tuple[Judgemen
     protocol, splits = splits_of(plan.protocol, marts, config.seed)
     logger.info("judging", extra={"folder": str(folder), "protocol": protocol.name, "config": config.as_dict()})
     tried = [_on_split(split, marts, settings, config, plan, folder / split.name) for split in splits]
-    parts = _joined(tried)
+    parts = _joined(tried, frozenset() if marts.has_clock else NEEDS_CLOCK)
     names = list(parts[WHOLE].figures)
     baselines = [name for name in names if name in tried[0].choices.settings]
-    reference = (
-        RECOMMENDER_NAME if RECOMMENDER_NAME in names else max(LINEAR, key=tried[0].choices.ndcg_at_10.__getitem__)
-    )
+    reference = _best_linear(tried[0].choices) if plan.baselines_only else RECOMMENDER_NAME
     of_lists = _averaged([found for each in tried for found in each.of_lists])
     coverage: dict[str, float | None] = {name: found["coverage"] for name, found in of_lists.items()}
     compared = [name for name in baselines if name != reference]
@@ -138,6 +141,7 @@ def judge(settings: Settings, config: TrainConfig, plan: Plan) -> tuple[Judgemen
         seconds=_averaged([{"": each.seconds} for each in tried])[""],
         tuning_seconds=_averaged([{"": each.tuning_seconds} for each in tried])[""],
         numbers=tried[-1].numbers,
+        ratings={each.split.name: each.ratings for each in tried if each.ratings},
     )
     pq.write_table(per_user_of(parts, splits[0].test.user_ids), folder / "per_user.parquet")
     pending = done.with_suffix(".tmp")
@@ -157,6 +161,7 @@ class _Tried:
     seconds: dict[str, float]
     tuning_seconds: dict[str, float]
     numbers: dict[str, int]
+    ratings: list[RatingRow]
 
 
 def _on_split(split: Split, marts: Marts, settings: Settings, config: TrainConfig, plan: Plan, folder: Path) -> _Tried:
@@ -187,6 +192,13 @@ def _on_split(split: Split, marts: Marts, settings: Settings, config: TrainConfi
         costs.seconds,
         {**choices.seconds, **costs.tuning_seconds},
         costs.numbers,
+        judge_ratings(
+            Ratings.of(marts, split.validation),
+            Ratings.of(marts, split.test),
+            (first.vectors, second.vectors),
+            (config.tuning_events, config.test_events),
+            config.seed,
+        ),
     )
 
 
@@ -250,13 +262,15 @@ def _of_lists(
     return answers
 
 
-def _joined(tried: list[_Tried]) -> dict[str, ListFigures]:
+def _joined(tried: list[_Tried], without: frozenset[str]) -> dict[str, ListFigures]:
     """Figures by slice: seeds averaged, splits put together."""
     by_part: dict[str, list[ListFigures]] = {}
     for each in tried:
         targets = each.evaluations[0].targets
         parts: dict[str, NDArray[np.bool_] | None] = {WHOLE: None, **slices_of(each.split.test, targets)}
         for part, inside in parts.items():
+            if part in without:
+                continue
             by_seed = [ListFigures.of(evaluation, inside) for evaluation in each.evaluations]
             by_part.setdefault(part, []).append(ListFigures.averaged(by_seed))
     return {part: ListFigures.joined(found) for part, found in by_part.items()}
@@ -280,7 +294,7 @@ def _averaged(parts: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, f
 
 
 def _best_linear(choices: BaselineChoices) -> str:
-    return max(LINEAR, key=lambda name: choices.ndcg_at_10[name])
+    return max((name for name in LINEAR if name in choices.settings), key=lambda name: choices.ndcg_at_10[name])
 
 
 def _seeds(config: TrainConfig, plan: Plan) -> list[int]:

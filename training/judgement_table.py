@@ -29,7 +29,14 @@ def written(judgement: Judgement) -> str:
         f"{_several(len(judgement.seeds), 'seed')} ({seeds}); commit `{judgement.commit}`."
     )
     notes = [f"{note}." for note in judgement.notes]
-    return "\n\n".join([" ".join([intro, *notes]), _models(judgement), _slices(judgement), _lists(judgement)]) + "\n"
+    blocks = [
+        " ".join([intro, *notes]),
+        _models(judgement),
+        _slices(judgement),
+        _lists(judgement),
+        *_ratings(judgement),
+    ]
+    return "\n\n".join(blocks) + "\n"
 
 
 def judgement_rows(judgement: Judgement) -> list[Row]:
@@ -113,6 +120,23 @@ def _lists(judgement: Judgement) -> str:
             [row.model, *(f"{at[name]:.4f}" for name in _AT_CUTS), *(f"{of[name]:.3f}" for name in _LIST_FIGURES)]
         )
     return _table(header, lines)
+
+
+def _ratings(judgement: Judgement) -> list[str]:
+    """How well ratings are foretold, a table a split."""
+    tables = []
+    for split, rows in judgement.ratings.items():
+        header = [f"ratings, {split} ({rows[0].n_ratings:,})", "RMSE [95 %]", "MAE [95 %]"]
+        lines = [
+            [
+                row.model,
+                f"{row.rmse:.4f} [{row.rmse_low:.4f}, {row.rmse_high:.4f}]",
+                f"{row.mae:.4f} [{row.mae_low:.4f}, {row.mae_high:.4f}]",
+            ]
+            for row in rows
+        ]
+        tables.append(_table(header, lines))
+    return tables
 
 
 def _number(value: float | None, form: str) -> str:

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from training.snapshot import Snapshot, Targets
 
 _DAY_US = 86_400 * 1_000_000
+NEEDS_CLOCK = frozenset({"first_of_session", "inside_session", "later_time", "later_day"})
+"""Where times are only an order, these mean nothing."""
 _BY_COUNT = {"user_known": (0, 3, 10), "item_seen": (0, 5, 20)}
 """Upper ends of the ranges of what was known of a user, and of an item, at the cut."""
 

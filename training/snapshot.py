@@ -181,15 +181,20 @@ class Snapshot:
 
     def histories(self, targets: Targets, limit: int = MAX_RECENT_EVENTS) -> HistoryBatch:
         """What was known of each target's user just before: the newest ``limit`` interactions, the positive of them."""
+        rows, events = self.history_rows(targets, limit), self.events
+        items = np.where(rows >= 0, events.item[rows], PADDING).astype(np.int32)
+        return HistoryBatch(items, np.where(rows >= 0, events.occurred_at[rows], 0), targets.now)
+
+    def history_rows(self, targets: Targets, limit: int = MAX_RECENT_EVENTS) -> NDArray[np.int64]:
+        """(M, T) the same as rows of the events, −1 where there is none."""
         events = self.events
-        index = targets.rows[:, None] + np.arange(-limit, 0)[None, :]  # (M, T)
+        index = targets.rows[:, None] + np.arange(-limit, 0)[None, :]
         is_own = index >= events.first_of_user[targets.rows][:, None]
         index = np.maximum(index, 0)
         keep = is_own & ~events.is_negative[index] & (events.received_at[index] <= targets.now[:, None])
         order = np.argsort(keep, axis=1, kind="stable")  # what is kept moves right, its order unchanged
         keep, index = np.take_along_axis(keep, order, axis=1), np.take_along_axis(index, order, axis=1)
-        items = np.where(keep, events.item[index], PADDING).astype(np.int32)
-        return HistoryBatch(items, np.where(keep, events.occurred_at[index], 0), targets.now)
+        return np.where(keep, index, -1)
 
     def restricted(self, items: NDArray[np.int64]) -> "Snapshot":
         """The same world with some of its items only, for choices that need not see all of them."""
