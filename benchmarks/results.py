@@ -13,12 +13,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from freshet.dbt_project import build_marts, marts_are_behind
+from freshet.dbt_project import build_marts
+from freshet.exports import marts_are_behind
 from freshet.settings import PROJECT_ROOT, Settings, load_settings
 from ingestion.ingest import ingest_dataset
 from training.baseline_tuning import Budget
 from training.config import TrainConfig, load_config
-from training.judge import Judgement, Plan, judge
+from training.judge import judge
+from training.judgement import Judgement, Plan
 from training.judgement_log import log_judgement
 from training.judgement_table import written
 

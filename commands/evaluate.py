@@ -49,7 +49,8 @@ def evaluate(
     from training.config import ConfigError, load_config
     from training.dataset import DatasetError
     from training.irspack_baselines import MissingLibraryError
-    from training.judge import Plan, judge
+    from training.judge import judge
+    from training.judgement import Plan
     from training.judgement_log import log_judgement
     from training.judgement_table import written
 

@@ -1,7 +1,7 @@
 """What the model must beat: closed-form recommenders that read the same decayed histories and the same popularity.
 
-How they are tuned stands in ``baseline_tuning.py``; those of irspack in ``irspack_baselines.py``, and SASRec in
-``sasrec.py``.
+What can be set in them stands in ``baseline_families.py``, how it is tuned in ``baseline_tuning.py``; those of irspack
+are in ``irspack_baselines.py``, and SASRec in ``sasrec.py``.
 """
 
 from collections.abc import Callable, Iterable

@@ -26,81 +26,28 @@ from numpy.typing import NDArray
 
 from freshet.settings import Settings
 from training import list_metrics
-from training.baseline_tuning import (
-    LINEAR,
-    BaselineChoices,
-    Budget,
-    baselines_for,
-    choose_baselines,
-    fit_baseline,
-)
+from training.baseline_families import LINEAR, baselines_for, fit_baseline
+from training.baseline_tuning import BaselineChoices, choose_baselines
 from training.bundle import git_commit
 from training.comparison import WHOLE
 from training.config import TrainConfig
 from training.dataset import Marts, read_marts
 from training.evaluate import COVERAGE_EVENTS, Each, Evaluation, K, ManyScorers, Scorer, evaluate
+from training.judgement import Judgement, Plan
 from training.model_size import numbers_in
 from training.promotion import RECOMMENDER_NAME
 from training.protocols import Split, splits_of
 from training.ratings import RatingRow, Ratings, judge_ratings
-from training.results_table import CUTS, ListFigures, Row, per_user_of, rows_of
+from training.results_table import CUTS, ListFigures, per_user_of, rows_of
 from training.slices import NEEDS_CLOCK, slices_of
 from training.snapshot import Snapshot, Targets
 from training.stages import Stage, Stopwatch, choose, prepare_stage, refit
-from training.variants import Variants
+from training.variants import PARTS, WITHOUT, Variants
 
 logger = logging.getLogger(__name__)
 
 _CODE = 1
 """Raised when the same plan on the same data would give other figures: what was kept from before is then not used."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is asked of the judge, beside the recommender's configuration."""
-
-    protocol: str = "successive"
-    seeds: int = 1
-    """Of the recommender and of luck; the split and what was tuned for the baselines stay the same."""
-    budget: Budget = field(default_factory=Budget)
-    baselines_only: bool = False
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What came out; all of it is written to ``judgement.json``."""
-
-    protocol: str
-    rule: str
-    notes: list[str]
-    commit: str
-    content_hash: str
-    seeds: list[int]
-    reference: str
-    """The model that the others are compared with."""
-    rows: list[Row]
-    at_cuts: dict[str, dict[str, float]]
-    """By model, ``ndcg@5`` and all the others."""
-    of_lists: dict[str, dict[str, float]]
-    """By model, what the lists of ten are like."""
-    settings: dict[str, dict[str, Any]]
-    """What was chosen for each baseline."""
-    trials: dict[str, int]
-    seconds: dict[str, float]
-    """Of the fit on the test's training data; for the recommender of all heads."""
-    tuning_seconds: dict[str, float]
-    numbers: dict[str, int]
-    """Numbers that a fitted model holds."""
-    ratings: dict[str, list[RatingRow]]
-    """By split, how well ratings are foretold; empty where there are none."""
-
-    @classmethod
-    def load(cls, path: Path) -> "Judgement":
-        """Read ``judgement.json``."""
-        read = json.loads(path.read_text())
-        rows = [Row(**row) for row in read["rows"]]
-        ratings = {split: [RatingRow(**row) for row in found] for split, found in read["ratings"].items()}
-        return cls(**{**read, "rows": rows, "ratings": ratings})
 
 
 def judge(settings: Settings, config: TrainConfig, plan: Plan) -> tuple[Judgement, Path]:
@@ -118,6 +65,7 @@ def judge(settings: Settings, config: TrainConfig, plan: Plan) -> tuple[Judgemen
     protocol, splits = splits_of(plan.protocol, marts, config.seed)
     logger.info("judging", extra={"folder": str(folder), "protocol": protocol.name, "config": config.as_dict()})
     tried = [_on_split(split, marts, settings, config, plan, folder / split.name) for split in splits]
+    _align([evaluation for each in tried for evaluation in each.evaluations])
     parts = _joined(tried, frozenset() if marts.has_clock else NEEDS_CLOCK)
     names = list(parts[WHOLE].figures)
     baselines = [name for name in names if name in tried[0].choices.settings]
@@ -144,9 +92,7 @@ def judge(settings: Settings, config: TrainConfig, plan: Plan) -> tuple[Judgemen
         ratings={each.split.name: each.ratings for each in tried if each.ratings},
     )
     pq.write_table(per_user_of(parts, splits[0].test.user_ids), folder / "per_user.parquet")
-    pending = done.with_suffix(".tmp")
-    pending.write_text(json.dumps(asdict(judgement), indent=1))
-    pending.replace(done)
+    judgement.save(done)
     return judgement, folder
 
 
@@ -242,7 +188,7 @@ def _fitted(
 def _of_lists(
     found: Evaluation, snapshot: Snapshot, vectors: NDArray[np.float32], marts: Marts
 ) -> dict[str, dict[str, float]]:
-    """What the kept lists of ten are like, by model."""
+    """What the kept lists of ten are like, by model; parts of the recommender are left out."""
     items = marts.items_as_of(snapshot.cut)
     by_id = dict(zip(items["item_id"].to_pylist(), items["categories"].to_pylist(), strict=True))
     kinds = list_metrics.Kinds(
@@ -256,10 +202,20 @@ def _of_lists(
     usual = found.shown["popularity"][:, :K]
     answers = {}
     for name, lists in found.shown.items():
+        if name.startswith(PARTS):
+            continue
         shown = lists[:, :K]
         is_hit = np.isin(np.arange(n_lists)[:, None] * np.int64(found.n_items) + shown, wanted)
         answers[name] = list_metrics.described(shown, is_hit, usual, met, kinds)
     return answers
+
+
+def _align(evaluations: list[Evaluation]) -> None:
+    """The same parts for all: a head that one seed or split gave no weight is one without which nothing changes."""
+    names = {name for each in evaluations for name in each.ranks if name.startswith(WITHOUT)}
+    for each in evaluations:
+        for name in names - each.ranks.keys():
+            each.ranks[name] = each.ranks[RECOMMENDER_NAME]
 
 
 def _joined(tried: list[_Tried], without: frozenset[str]) -> dict[str, ListFigures]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from training.comparison import WHOLE
 from training.config import TrainConfig
-from training.judge import Judgement
+from training.judgement import Judgement
 from training.tracking import training_run
 
 EXPERIMENT = "freshet-evaluation"

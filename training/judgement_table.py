@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from training.comparison import WHOLE
-from training.judge import Judgement
+from training.judgement import Judgement
 from training.results_table import Row
+from training.variants import PARTS
 
-_PARTS = ("only_", "without_")
 _LIST_FIGURES = {
     "coverage": "coverage",
     "gini": "Gini",
@@ -48,7 +48,7 @@ def judgement_rows(judgement: Judgement) -> list[Row]:
 def _kind(model: str, judgement: Judgement) -> int:
     if model in judgement.settings:
         return 2
-    return 1 if model.startswith(_PARTS) else 0
+    return 1 if model.startswith(PARTS) else 0
 
 
 def _models(judgement: Judgement) -> str:
@@ -113,7 +113,7 @@ def _lists(judgement: Judgement) -> str:
     header = ["model", *_AT_CUTS, *_LIST_FIGURES.values()]
     lines = []
     for row in judgement_rows(judgement):
-        if row.model.startswith(_PARTS):
+        if row.model.startswith(PARTS):
             continue
         at, of = judgement.at_cuts[row.model], judgement.of_lists[row.model]
         lines.append(

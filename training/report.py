@@ -11,6 +11,7 @@ from training.comparison import WHOLE
 from training.model_card import CardContent, Figure, write_card
 from training.promotion import RECOMMENDER_NAME
 from training.results_table import Row, markdown_table
+from training.variants import PARTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Plot
@@ -45,7 +46,7 @@ def table_of(rows: Sequence[Row], holdout: Mapping[str, Any]) -> dict[str, Any]:
 
 def card(rows: Sequence[Row], *, split: str, text_encoder: Mapping[str, Any], **content: Any) -> str:
     """The model card of a run."""
-    models = {row.model for row in rows if not row.model.startswith(("only_", "without_"))}
+    models = {row.model for row in rows if not row.model.startswith(PARTS)}
     by_part: dict[str, list[Figure]] = {}
     for row in rows:
         if row.model in models:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.baseline_tuning import EVERY_RUN, QUICK, BaselineChoices, Material, choose_baselines
+from training.baseline_families import EVERY_RUN, Material
+from training.baseline_tuning import QUICK, BaselineChoices, choose_baselines
 from training.blend import REGIMES
 from training.config import TrainConfig
 from training.evaluate import quality

@@ -13,6 +13,9 @@ from training.llm_recommender import HEADS, LLMRecommender
 from training.promotion import RECOMMENDER_NAME
 
 Scores = NDArray[np.float32]
+ONLY, WITHOUT = "only_", "without_"
+PARTS = (ONLY, WITHOUT)
+"""How the names of a recommender's parts begin."""
 ALONE = ("item_item", "sequence", "text", "transitions")
 GROUPS = {"trend": tuple(head for head in HEADS if head.startswith("trend"))}
 
@@ -39,14 +42,14 @@ class Variants:
                 name = next((group for group, heads in GROUPS.items() if head in heads), head)
                 parts[name] = parts[name] + part if name in parts else part
             if head in ALONE:
-                yield f"only_{head}", scores
+                yield f"{ONLY}{head}", scores
         total = np.zeros((len(batch), recommender.n_items), dtype=np.float32)
         for part in parts.values():
             total += part
         yield RECOMMENDER_NAME, total.copy()
         if len(parts) > 1:
             for name, part in parts.items():
-                yield f"without_{name}", total - part
+                yield f"{WITHOUT}{name}", total - part
         for name, model in self.others.items():
             yield name, model.score_batch(batch, tables, table_of)
 

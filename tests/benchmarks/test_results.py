@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.results import PAGE, SUBJECTS, write_between
 from ingestion.datasets import DATASETS
-from training.baseline_tuning import FAMILIES
+from training.baseline_families import FAMILIES
 from training.protocols import PROTOCOLS
 
 

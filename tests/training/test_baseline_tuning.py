@@ -1,17 +1,8 @@
 import numpy as np
 import pytest
 
-from training.baseline_tuning import (
-    EVERY_RUN,
-    FAMILIES,
-    BaselineChoices,
-    Budget,
-    Material,
-    baselines_for,
-    choose_baselines,
-    fit_baselines,
-    search,
-)
+from training.baseline_families import EVERY_RUN, FAMILIES, Material, baselines_for
+from training.baseline_tuning import BaselineChoices, Budget, choose_baselines, fit_baselines, search
 from training.evaluate import Each, evaluate
 from training.protocols import splits_of
 
