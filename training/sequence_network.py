@@ -26,7 +26,7 @@ _MASKED = -1e4
 class SequenceConfig:
     """Shape of the network and how it is trained."""
 
-    embedding_size: int = 128
+    embedding_size: int = 64
     """D."""
     layers: int = 1
     heads: int = 2
