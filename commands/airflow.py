@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -89,6 +89,11 @@ def airflow_password(settings: Settings) -> str:
     return password
 
 
+_SECONDS = 90
+"""Longer than the minute for which SQLite waits for a lock: an answer, though an error, is better than none."""
+_TRIES = 4
+
+
 @dataclass(frozen=True)
 class TaskState:
     """One task of a run, as the API tells it."""
@@ -119,7 +124,7 @@ class AirflowApi:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{settings.airflow_port}", timeout=30)
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{settings.airflow_port}", timeout=_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -170,10 +175,19 @@ class AirflowApi:
         self._client.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
 
     def trigger(self, dag_id: str, **run: Any) -> str:
-        """Start a run now, or the run that the API's own fields describe; returns its id."""
-        answer = self._client.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, **run})
-        answer.raise_for_status()
-        run_id: str = answer.json()["dag_run_id"]
+        """Start a run now, or the run that the API's own fields describe; returns its id.
+
+        On SQLite Airflow sometimes locks itself out for a minute and answers with an error: the run has a name of ours,
+        so it is asked for again, and one that was made all the same is not made twice.
+        """
+        run_id = str(run.get("dag_run_id") or f"manual__{datetime.now(UTC).isoformat()}")
+        wanted = {"logical_date": None, **run, "dag_run_id": run_id}
+        for _ in range(_TRIES):
+            answer = self._client.post(f"/api/v2/dags/{dag_id}/dagRuns", json=wanted)
+            if not answer.is_server_error:
+                break
+        if answer.status_code != httpx.codes.CONFLICT or self.run(dag_id, run_id) is None:
+            answer.raise_for_status()
         return run_id
 
     def delete_run(self, dag_id: str, run_id: str) -> None:

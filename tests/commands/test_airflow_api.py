@@ -1,0 +1,62 @@
+"""The small client of Airflow's API against a server that answers as Airflow on SQLite did."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import unquote
+
+import pytest
+
+from commands.airflow import AirflowApi
+from freshet.settings import Settings
+
+
+class LockedOnce(BaseHTTPRequestHandler):
+    """Makes the run that is asked for, but answers with an error; knows it when it is asked again."""
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["dag_run_id"]
+        self.server.asked.append(asked)
+        self.answer(500 if len(self.server.asked) == 1 else self.server.then, {"dag_run_id": asked})
+
+    def do_GET(self):
+        run_id = unquote(self.path.rsplit("/", 1)[1])
+        run = {
+            "dag_run_id": run_id,
+            "state": "queued",
+            "queued_at": "2026-03-01T00:00:00Z",
+            "start_date": None,
+            "end_date": None,
+            "duration": None,
+        }
+        self.answer(200 if run_id in self.server.asked else 404, run)
+
+    def answer(self, status, body):
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = HTTPServer(("127.0.0.1", 0), LockedOnce)
+    server.asked = []
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("then", [200, 409])
+def test_a_run_that_a_locked_database_refused_is_asked_for_again_by_the_same_name(server, tmp_path, then):
+    server.then = then
+    api = AirflowApi(Settings(home=tmp_path, airflow_port=server.server_port))
+    run_id = api.trigger("build_marts")
+    assert server.asked == [run_id, run_id]
