@@ -6,7 +6,6 @@ The tests are one story, told in the order in which they stand here.
 import json
 import os
 import shutil
-import signal
 import subprocess
 import threading
 import time
@@ -33,8 +32,6 @@ SECONDS = 600
 """How long to wait before something hangs; nothing is said about speed."""
 SMALL_WORLD = Path(__file__).parent / "small_world"
 FIRST_DAY = datetime(2026, 3, 1, tzinfo=UTC)
-PRODUCER = "dbt.dbt_producer_watcher"
-"""The one task that builds."""
 EVENTS, MARTS = "freshet://lake/events", "freshet://warehouse/marts"
 
 
@@ -162,41 +159,6 @@ def test_a_backfill_moves_each_day_of_the_log_in_its_own_interval(platform):
     assert [end.isoformat() for (end,) in ends] == ["2026-03-01T18:00:00", "2026-03-02T18:00:00", "2026-03-03T18:00:00"]
 
 
-def test_a_build_whose_process_is_killed_is_built_again_whole(platform):
-    def running_build():
-        return next((run for run in platform.airflow.runs("build_marts") if run.state == "running"), None)
-
-    wait(platform, "the first build", running_build)
-    run_id = running_build().run_id
-
-    def task(task_id):
-        return next(task for task in platform.airflow.tasks("build_marts", run_id) if task.task_id == task_id)
-
-    wait(platform, "half a build", lambda: task("dbt.stg_lake__events_run").state == "success")
-    os.kill(task(PRODUCER).pid, signal.SIGKILL)
-    wait(platform, "the rest of it", lambda: platform.airflow.run("build_marts", run_id).state == "success")
-    assert (task(PRODUCER).state, task(PRODUCER).try_number) == ("success", 2)
-    # No model was built by the task that only watches it.
-    assert {each.try_number for each in platform.airflow.tasks("build_marts", run_id) if each != task(PRODUCER)} == {1}
-
-
-def test_dags_that_are_triggered_at_once_take_turns_at_the_warehouse(platform):
-    for dag_id in CHAIN[:3]:
-        platform.airflow.trigger(dag_id)
-    runs = settled(platform, *CHAIN[:3])
-    assert {run.state for of_dag in runs.values() for run in of_dag} == {"success"}
-    tasks = [
-        task
-        for dag_id in CHAIN[:3]
-        for run in runs[dag_id]
-        for task in platform.airflow.tasks(dag_id, run.run_id)
-        if task.pool == "warehouse" and task.started_at
-    ]
-    assert len(tasks) >= 4
-    times = sorted((task.started_at, task.ended_at) for task in tasks)
-    assert all(ended <= started for (_, ended), (started, _) in pairwise(times))
-
-
 def test_events_are_announced_with_counts_and_interval_and_marts_with_their_rows(platform):
     settled(platform, *CHAIN[:3])
     said = {event["extra"]["interval_end"]: event["extra"] for event in platform.airflow.asset_events(EVENTS)}
@@ -228,6 +190,24 @@ def test_a_day_that_is_done_again_changes_no_byte(platform):
     assert {run.state for run in runs["ingest_events"]} == {"success"}
     assert contents(platform.settings.lake_dir) == lake
     assert contents(platform.settings.features_dir) == marts
+
+
+def test_dags_that_are_triggered_at_once_take_turns_at_the_warehouse(platform):
+    for _ in range(2):
+        for dag_id in CHAIN[:3]:
+            platform.airflow.trigger(dag_id)
+    runs = settled(platform, *CHAIN[:3])
+    assert {run.state for of_dag in runs.values() for run in of_dag} == {"success"}
+    tasks = [
+        task
+        for dag_id in CHAIN[:3]
+        for run in runs[dag_id]
+        for task in platform.airflow.tasks(dag_id, run.run_id)
+        if task.pool == "warehouse" and task.started_at
+    ]
+    assert len(tasks) >= 6
+    times = sorted((task.started_at, task.ended_at) for task in tasks)
+    assert all(ended <= started for (_, ended), (started, _) in pairwise(times))
 
 
 def test_a_late_run_is_told_once_its_deadline_has_passed(platform, webhook):
