@@ -229,13 +229,17 @@ def test_data_that_fails_its_tests_is_one_alert_and_changes_nothing_for_readers(
     n_announced = len(platform.airflow.asset_events(MARTS))
     accept_events_twice(settings.lake_dir)
     run_id = platform.airflow.trigger("build_marts")
-    settled(platform, *CHAIN[:3])
-    assert platform.airflow.run("build_marts", run_id).state == "failed"
+    runs = settled(platform, *CHAIN[:3])
+    # Besides ours there may be a run that the events of the last test have asked for.
+    failed = sorted(run.run_id for run in runs["build_marts"] if run.state == "failed")
+    assert run_id in failed
     assert contents(settings.features_dir) == marts
     assert len(platform.airflow.asset_events(MARTS)) == n_announced
     assert data_problem(settings.home).startswith("unique_stg_lake__events_event_id: Got 2 results")
-    (alert,) = [alert for alert in webhook.alerts if alert["kind"] == "task_failed"]
-    assert (alert["dag_id"], alert["task_id"], alert["run_id"]) == ("build_marts", "report_build", run_id)
+    alerts = [alert for alert in webhook.alerts if alert["kind"] == "task_failed"]
+    assert sorted(alert["run_id"] for alert in alerts) == failed
+    assert {(alert["dag_id"], alert["task_id"]) for alert in alerts} == {("build_marts", "report_build")}
+    alert = alerts[0]
     assert "unique_stg_lake__events_event_id" in alert["error"]
     assert alert["what_to_do"].startswith("`report_build` names the models and tests that failed")
 
