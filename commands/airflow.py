@@ -22,6 +22,10 @@ CHAIN = ("ingest_events", "build_marts", "refresh_features", "retrain_recommende
 
 DAGS = (*CHAIN, "clean_metadata")
 
+_SECONDS = 90
+"""Longer than the minute for which SQLite waits for a lock: an answer, though an error, is better than none."""
+_TRIES = 4
+
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
     """Variables for every Airflow process: loopback, this home, our DAGs, and nothing sent to anybody."""
@@ -89,11 +93,6 @@ def airflow_password(settings: Settings) -> str:
     return password
 
 
-_SECONDS = 90
-"""Longer than the minute for which SQLite waits for a lock: an answer, though an error, is better than none."""
-_TRIES = 4
-
-
 @dataclass(frozen=True)
 class TaskState:
     """One task of a run, as the API tells it."""
@@ -104,9 +103,6 @@ class TaskState:
     pool: str
     started_at: str | None
     ended_at: str | None
-    try_number: int
-    pid: int | None
-    """The process that does it, or did."""
 
 
 @dataclass(frozen=True)
@@ -245,8 +241,6 @@ class AirflowApi:
                 task["pool"],
                 task["start_date"],
                 task["end_date"],
-                task["try_number"],
-                task["pid"],
             )
             for task in found
         ]

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from freshet.files import write_text
+
 BAD = ("error", "fail", "runtime error")
 MAX_NAMED = 5
 
@@ -46,7 +48,7 @@ def record_quality(home: Path, results_path: Path, since: datetime | None = None
         problems = tuple(_problem(result) for result in results["results"] if result["status"] in BAD)
         n_passed = sum(result["status"] in ("success", "pass", "warn") for result in results["results"])
         quality = DataQuality(results["metadata"]["generated_at"], n_passed, problems)
-    _write(quality_path(home), json.dumps(asdict(quality), indent=1))
+    write_text(quality_path(home), json.dumps(asdict(quality), indent=1))
     return quality
 
 
@@ -78,10 +80,3 @@ def _problem(result: dict[str, object]) -> str:
 
 def _built_at(results: dict[str, dict[str, str]]) -> datetime:
     return datetime.fromisoformat(results["metadata"]["generated_at"])
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text)
-    unfinished.replace(path)

@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from freshet.files import write_text
 from ingestion.day_files import write_table
 from ingestion.lake_schema import LEDGER_SCHEMA, REJECTS_SCHEMA, RecordType, lake_schema
 from ingestion.staging import Staging
@@ -94,7 +95,7 @@ class Lake:
         """Move an ingestion's files into place, its line in the ledger last."""
         self._create_folders()
         if world is not None:
-            _write_text(self.folder / "world.json", json.dumps({"world": world}))
+            write_text(self.folder / "world.json", json.dumps({"world": world}))
         for path in sorted(written.rglob("*.parquet")):
             target = self.folder / path.relative_to(written)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -166,9 +167,3 @@ def _read_entry(path: Path) -> LedgerEntry:
         for row in rows
     )
     return LedgerEntry(rows[0]["ingestion_id"], rows[0]["source"], counts, rows[0]["completed_at"])
-
-
-def _write_text(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text)
-    unfinished.replace(path)

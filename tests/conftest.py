@@ -2,6 +2,8 @@
 
 import os
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,23 @@ def free_ports():
                 probe.close()
 
     return choose
+
+
+@pytest.fixture(scope="session")
+def listen():
+    """A function that lets a handler answer on a port of loopback, in a thread, until the tests end."""
+    servers = []
+
+    def start(handler: type[BaseHTTPRequestHandler]) -> HTTPServer:
+        server = HTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture(scope="session")

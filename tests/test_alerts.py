@@ -3,8 +3,7 @@
 import json
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -56,16 +55,11 @@ class Webhook(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def webhook():
-    server = HTTPServer(("127.0.0.1", 0), Webhook)
+def webhook(listen):
+    server = listen(Webhook)
     server.received, server.status = [], 200
     server.url = f"http://127.0.0.1:{server.server_port}/hooks/s3cret"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return server
 
 
 @pytest.fixture

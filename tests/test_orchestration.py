@@ -7,10 +7,9 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 import time
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,15 +47,10 @@ class Webhook(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def webhook():
-    server = HTTPServer(("127.0.0.1", 0), Webhook)
+def webhook(listen):
+    server = listen(Webhook)
     server.alerts = []
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return server
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.feature_store import USER_HISTORY_SERVICE, apply, open_store
+from training.snapshot import DAY_US
 
 logger = logging.getLogger(__name__)
-
-_DAY_US = 86_400 * 1_000_000
 
 
 def interactions_as_of(home: Path, user_ids: list[str], moments_us: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -23,12 +22,12 @@ def interactions_as_of(home: Path, user_ids: list[str], moments_us: NDArray[np.i
     import pandas as pd
     from feast.errors import FeatureServiceNotFoundException
 
-    days = [int(moment) // _DAY_US for moment in moments_us]
+    days = [int(moment) // DAY_US for moment in moments_us]
     asked = {pair: row for row, pair in enumerate(dict.fromkeys(zip(user_ids, days, strict=True)))}
     rows = pd.DataFrame(
         {
             "user_id": [user_id for user_id, _ in asked],
-            "event_timestamp": pd.to_datetime([day * _DAY_US for _, day in asked], unit="us", utc=True),
+            "event_timestamp": pd.to_datetime([day * DAY_US for _, day in asked], unit="us", utc=True),
             "row": range(len(asked)),
         }
     )

@@ -10,10 +10,11 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from freshet.files import write_text
 from training.baseline_families import (
     FAMILIES,
     LINEAR,
@@ -24,10 +25,9 @@ from training.baseline_families import (
     fit_baseline,
     read_with,
 )
-from training.baselines import best_of
 from training.evaluate import Scorer, quality
 from training.snapshot import Targets
-from training.time_budget import ENDLESS, is_over
+from training.time_budget import ENDLESS, best_of, is_over, share
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Budget:
     epochs: int = 15
     """Of each, at most."""
     until: float = ENDLESS
-    """After this moment (``time.monotonic``) no further setting is tried."""
+    """After this moment (``time.monotonic``) no further setting is tried; until then each has the same time."""
 
 
 QUICK = Budget(trials=14)
@@ -61,10 +61,7 @@ class BaselineChoices:
 
     def save(self, path: Path) -> None:
         """Write at once or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pending = path.with_suffix(".tmp")
-        pending.write_text(json.dumps(asdict(self), indent=1))
-        pending.replace(path)
+        write_text(path, json.dumps(asdict(self), indent=1))
 
     @classmethod
     def load(cls, path: Path) -> "BaselineChoices":
@@ -77,11 +74,11 @@ def choose_baselines(
 ) -> BaselineChoices:
     """Tune each baseline on the targets. With ``path`` every finished one is kept there, and not tuned again."""
     found = BaselineChoices.load(path) if path is not None else BaselineChoices()
-    for name in names:
-        if name in found.settings:
-            continue
+    left = [name for name in names if name not in found.settings]
+    for number, name in enumerate(left):
         started = time.perf_counter()
-        settings, ndcg, trials = _choose(name, found, material, targets, budget)
+        its_own = replace(budget, until=share(budget.until, 1 / (len(left) - number)))
+        settings, ndcg, trials = _choose(name, found, material, targets, its_own)
         found.settings[name], found.ndcg_at_10[name], found.trials[name] = settings, ndcg, trials
         found.seconds[name] = round(time.perf_counter() - started, 1)
         logger.info("tuned a baseline", extra={"baseline": name, "ndcg_at_10": round(ndcg, 5), **settings})

@@ -4,9 +4,7 @@ What can be set in them stands in ``baseline_families.py``, how it is tuned in `
 are in ``irspack_baselines.py``, and SASRec in ``sasrec.py``.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +14,9 @@ from training.evaluate import Scorer
 from training.history import HistoryBatch, Recency
 from training.item_item import add_gram, dense_items, invert_in_place, mirror_upper, user_rows
 from training.neighbours import Neighbours, strongest_of_rows
+from training.own_history import own_history_scores
 from training.snapshot import Events
-from training.time_budget import ENDLESS, is_over
 
-Option = TypeVar("Option")
 Scores = NDArray[np.float32]
 _BLOCK = 1_024
 _MAX_DENSE_ITEMS = 12_000
@@ -94,11 +91,8 @@ class OwnHistory:
     def score_batch(self, batch: HistoryBatch, tables: Scores, table_of: NDArray[np.int64]) -> Scores:
         """Weights of the history, summed over repeats, and far below them the popularity of all time."""
         all_time = tables[..., 3]
-        scores: Scores = (1e-4 * all_time / (all_time.max(axis=1, keepdims=True) + 1))[table_of].astype(np.float32)
-        weights = self.recency.weights(batch)
-        rows, columns = np.nonzero(weights)
-        np.add.at(scores, (rows, batch.items[rows, columns]), weights[rows, columns])
-        return scores
+        popular: Scores = (1e-4 * all_time / (all_time.max(axis=1, keepdims=True) + 1)).astype(np.float32)
+        return popular[table_of] + own_history_scores(batch, self.recency, all_time.shape[1])
 
 
 @dataclass(frozen=True)
@@ -224,15 +218,3 @@ def fit_item_knn(
     matrix = csr_matrix((weights.ravel(), (items.ravel(), listening)), shape=(n_items, n_items))
     matrix.eliminate_zeros()
     return SparseModel(matrix, recency)
-
-
-def best_of(
-    options: Iterable[Option], judge: Callable[[Option], float], until: float = ENDLESS
-) -> tuple[Option, float]:
-    """The option that the judge likes best, the first of equals; after ``until`` only the first is tried."""
-    judged: list[tuple[Option, float]] = []
-    for option in options:
-        if judged and is_over(until):
-            break
-        judged.append((option, judge(option)))
-    return max(judged, key=lambda pair: pair[1])

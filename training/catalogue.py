@@ -81,7 +81,7 @@ def catalogue_of(marts: Marts, known_ids: list[str]) -> Catalogue:
     new = np.flatnonzero(row == PADDING)
     new_ids, texts = [ids[version] for version in new], marts.texts(versions.take(pa.array(new)), ALWAYS)
     said = list(zip(new_ids, texts, strict=True))
-    is_wording = np.array([now != before for now, before in zip(said, [None, *said], strict=False)], dtype=bool)
+    is_wording = np.array([text != before for text, before in zip(said, [None, *said], strict=False)], dtype=bool)
     wordings = np.flatnonzero(is_wording)  # another price is no new row
     arrival = np.argsort(valid_from[new[wordings]], kind="stable")
     place = np.empty_like(arrival)

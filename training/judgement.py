@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from freshet.files import write_text
 from training.baseline_tuning import Budget
 from training.ratings import RatingRow
 from training.results_table import Row
@@ -51,9 +52,7 @@ class Judgement:
 
     def save(self, path: Path) -> None:
         """Write at once or not at all."""
-        pending = path.with_suffix(".tmp")
-        pending.write_text(json.dumps(asdict(self), indent=1))
-        pending.replace(path)
+        write_text(path, json.dumps(asdict(self), indent=1))
 
     @classmethod
     def load(cls, path: Path) -> "Judgement":

@@ -22,10 +22,9 @@ from training.history import History, HistoryBatch
 from training.llm_recommender import LLMRecommender
 from training.new_items import first_items
 from training.questions import NOW, Questions
-from training.snapshot import FOREVER, Events, Popularity
+from training.snapshot import DAY_US, FOREVER, Events, Popularity
 
 Scores = NDArray[np.float32]
-_DAY_US = 86_400 * 1_000_000
 _CHUNK_CELLS = 2_500_000
 """Scores held at once: 250 questions at 10k items."""
 _WRITTEN_AT_ONCE = 2_000
@@ -52,7 +51,7 @@ class World:
             marts.events(catalogue.row_of, FOREVER),
             marts.popularity(catalogue.row_of),
             {user_id: user for user, user_id in enumerate(marts.user_ids)},
-            (marts.last_moment // _DAY_US + 1) * _DAY_US,
+            (marts.last_moment // DAY_US + 1) * DAY_US,
         )
 
     def known_before(self, user_id: str, moment: int) -> Events:

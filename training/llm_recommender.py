@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from training.blend import REGIMES, normalise, regime_of
 from training.history import History, HistoryBatch, Recency
 from training.neighbours import Neighbours
+from training.own_history import own_history_scores
 from training.sequence_head import SequenceHead, SequenceScorer
 from training.trend import WINDOWS, trend_score
 from training.whitening import Whitening
@@ -97,7 +98,7 @@ class LLMRecommender:
         if head == "text":
             return text_scores(self.item_vectors, batch, self.recent_decay)
         if head == "own_history":
-            return own_history_scores(batch, self.n_items)
+            return own_history_scores(batch, OWN_HISTORY_DECAY, self.n_items)
         if self.sequence is None:
             return np.zeros((len(batch), self.n_items), dtype=np.float32)
         return self.sequence.score(batch)
@@ -176,15 +177,6 @@ class LLMRecommender:
             recent_decay=Recency(**described["recent_decay"]),
             whitening=Whitening.load(folder / WHITENING) if (folder / WHITENING).exists() else None,
         )
-
-
-def own_history_scores(batch: HistoryBatch, n_items: int) -> Scores:
-    """(B, V) how often and how lately the user met an item: for lists that may repeat, since in others all is 0."""
-    weights = OWN_HISTORY_DECAY.weights(batch)
-    scores = np.zeros((len(batch), n_items), dtype=np.float32)
-    rows, columns = np.nonzero(weights)
-    np.add.at(scores, (rows, batch.items[rows, columns]), weights[rows, columns])
-    return scores
 
 
 def text_scores(vectors: Scores, batch: HistoryBatch, recency: Recency) -> Scores:

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from freshet.files import write_text
 from training.history import PADDING, History, HistoryBatch
 from training.sequence_head import SequenceHead, gap_buckets
 from training.sequence_network import SequenceConfig, SequenceNetwork, export_onnx
@@ -288,9 +289,7 @@ def _checkpoint(
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{key}": value.clone() for key, value in state.items()}
     save_file(tensors, folder / name)
-    pending = folder / "checkpoint.json.tmp"
-    pending.write_text(json.dumps({"file": name, "best_epoch": run.best_epoch, "curve": run.curve}))
-    pending.replace(folder / "checkpoint.json")
+    write_text(folder / "checkpoint.json", json.dumps({"file": name, "best_epoch": run.best_epoch, "curve": run.curve}))
     for old in folder.glob("epoch_*.safetensors"):
         if old.name != name:
             old.unlink()

@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from training.snapshot import Snapshot, Targets
+from training.snapshot import DAY_US, Snapshot, Targets
 
-_DAY_US = 86_400 * 1_000_000
 NEEDS_CLOCK = frozenset({"first_of_session", "inside_session", "later_time", "later_day"})
 """Where times are only an order, these mean nothing."""
 _BY_COUNT = {"user_known": (0, 3, 10), "item_seen": (0, 5, 20)}
@@ -30,7 +29,7 @@ def slices_of(
         "first_of_session": ~batch.is_inside_session,
         "inside_session": batch.is_inside_session,
         "later_time": has_history & (since_last > 0),
-        "later_day": has_history & (since_last > _DAY_US),
+        "later_day": has_history & (since_last > DAY_US),
         "first_event_of_user": first,
         "last_event_of_user": last,
         **_by_count("item_seen", snapshot.item_counts[targets.item]),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.files import write_text
 from training.baseline_families import EVERY_RUN, Material
 from training.baseline_tuning import QUICK, BaselineChoices, choose_baselines
 from training.blend import REGIMES
@@ -103,10 +104,7 @@ class Choices:
 
     def save(self, path: Path) -> None:
         """Write at once or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pending = path.with_suffix(".tmp")
-        pending.write_text(json.dumps(asdict(self), indent=1))
-        pending.replace(path)
+        write_text(path, json.dumps(asdict(self), indent=1))
 
     @classmethod
     def load(cls, path: Path) -> "Choices":
@@ -157,7 +155,8 @@ def choose(
         blend = choose_blend(recommender, snapshot, mixture, config.seed, budget.share(0.1))
     with watch.step("choose: own history"):
         recommender = recommender.with_weights(blend.weights)
-        weights = choose_own_history(recommender, snapshot, config.tuning_events, config.seed)
+        until = budget.share(0.1)
+        weights = choose_own_history(recommender, snapshot, config.tuning_events, config.seed, until)
     with watch.step("choose: baselines"):
         trials = replace(QUICK, until=budget.share(0.15))
         chosen_baselines = choose_baselines(stage.material(config.seed), targets, baselines, trials)

@@ -11,7 +11,7 @@ same call continues where it was killed, and does nothing when all is done.
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,28 +25,26 @@ from training import registry, report
 from training.activity import interactions_as_of
 from training.backbones import resolve_backbone
 from training.baseline_tuning import fit_baselines
-from training.blend import REGIMES
 from training.bundle import BundleError, load_bundle, write_bundle
 from training.config import TrainConfig, load_config
 from training.dataset import DatasetError, Marts, read_marts
 from training.evaluate import COVERAGE_EVENTS, Each, evaluate
-from training.llm_recommender import HEADS, WHITENING, LLMRecommender
+from training.llm_recommender import WHITENING, LLMRecommender
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
 from training.results_table import Row, per_user, results_table
+from training.run_log import log_run
 from training.slices import slices_of
 from training.snapshot import FOREVER, Snapshot, Targets
 from training.stages import Choices, Stage, Stopwatch, choose, prepare_stage, refit
 from training.text_tower import encode_texts
 from training.time_budget import TimeBudget
-from training.tracking import client_of, log_bundle, training_run
+from training.tracking import client_of
 from training.variants import Translated, Variants
 from training.whitening import Whitening
 
 __all__ = ["RunResult", "TrainConfig", "encode_items", "fit_and_evaluate", "load_config", "train"]
 
 logger = logging.getLogger(__name__)
-
-_DAY_US = 86_400 * 1_000_000
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig, budget: TimeBudget
         described = _describe(marts, config)
         _write_bundle(folder / "bundle", recommender, last.snapshot, marts, described, config)
     (folder / "seconds.json").write_text(json.dumps(watch.seconds, indent=1))
-    run_id = _log_run(settings, config, folder, rows, choices, described, watch)
+    run_id = log_run(settings, config, folder, rows, choices, described, watch)
     (folder / "run_id").write_text(run_id)
     return run_id
 
@@ -252,70 +250,6 @@ def _write_bundle(
     )
 
 
-def _log_run(
-    settings: Settings,
-    config: TrainConfig,
-    folder: Path,
-    rows: list[Row],
-    choices: Choices,
-    described: dict[str, Any],
-    watch: Stopwatch,
-) -> str:
-    """One MLflow run with everything in it, written at the end so that no half a run is left behind."""
-    import mlflow
-
-    weights = {
-        regime: {head: weight for head, weight in zip(HEADS, row, strict=True) if weight}
-        for regime, row in zip(REGIMES, choices.weights, strict=True)
-    }
-    with training_run(settings.tracking_uri, f"train {described['data']['until'][:10]}") as run:
-        run_id = str(run.info.run_id)
-        mlflow.log_params(_flat({**config.as_dict(), "chosen": asdict(choices) | {"curve": None, "weights": weights}}))
-        mlflow.set_tags(
-            {"data.content_hash": described["data"]["content_hash"], "data.until": described["data"]["until"]}
-        )
-        _log_lineage(settings, described)
-        mlflow.log_metrics({**report.metrics_of(rows), **{f"seconds/{_slug(k)}": v for k, v in watch.seconds.items()}})
-        mlflow.log_metrics({f"gate/a_{regime}": a for regime, a in zip(REGIMES, choices.reading.gate, strict=True)})
-        for point in choices.curve:
-            mlflow.log_metrics(
-                {f"sequence/{name}": value for name, value in point.items() if name != "epoch"},
-                step=int(point["epoch"]),
-            )
-        mlflow.log_dict(config.as_dict(), "config.json")
-        mlflow.log_dict({"weights": weights, "gate": choices.reading.gate, **choices.blend_report}, "blend.json")
-        mlflow.log_artifacts(str(folder / "evaluation"), "evaluation")
-        mlflow.log_text(
-            report.card(
-                rows,
-                split="Successive events after the 90 % quantile of time, each predicted from everything before it; "
-                "full ranking of the catalogue known at the cut, without items already met.",
-                text_encoder=described["text_encoder"],
-                data=described["data"],
-                heads=weights,
-                config=_flat(config.as_dict()),
-            ),
-            "model_card.md",
-        )
-        with watch.step("log bundle"):
-            log_bundle(settings.tracking_uri, run_id, folder / "bundle")
-    return run_id
-
-
-def _log_lineage(settings: Settings, described: dict[str, Any]) -> None:
-    """The marts as MLflow datasets: name, place, content hash."""
-    import mlflow
-    from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.data.sources import LocalArtifactDatasetSource
-
-    digest = described["data"]["content_hash"][:32]
-    for name, n_rows in described["data"]["row_counts"].items():
-        source: FileSystemDatasetSource = LocalArtifactDatasetSource(str(settings.features_dir / f"{name}.parquet"))
-        dataset = MetaDataset(source=source, name=name, digest=digest)
-        mlflow.log_input(dataset, context="training", tags={"rows": str(n_rows)})
-
-
 def _work_folder(settings: Settings, config: TrainConfig, marts: Marts) -> Path:
     return settings.models_dir / "training" / config.key(marts.content_hash)
 
@@ -344,18 +278,3 @@ def _final_cut(config: TrainConfig) -> int:
 
 def _iso(moment_us: int) -> str:
     return datetime.fromtimestamp(moment_us / 1e6, UTC).isoformat()
-
-
-def _slug(name: str) -> str:
-    return name.replace(": ", "/").replace(" ", "_")
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as ``outer.inner``; what is None is left out."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        elif value is not None:
-            flat[prefix + name] = value
-    return flat

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from training.baselines import NeighbourModel, best_of
+from training.baselines import NeighbourModel
 from training.blend import REGIMES, Blend, Candidates, collect_candidates, fit_blend, regime_of
 from training.evaluate import moments, quality
 from training.history import Recency
@@ -18,7 +18,7 @@ from training.item_item import ItemItemConfig, dense_items, fit_item_item
 from training.llm_recommender import HEADS, LLMRecommender
 from training.neighbours import Neighbours
 from training.snapshot import Snapshot, Targets, first_meetings, to_predict
-from training.time_budget import ENDLESS, is_over
+from training.time_budget import ENDLESS, best_of, is_over
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,9 @@ def choose_blend(
     return blend
 
 
-def choose_own_history(recommender: LLMRecommender, snapshot: Snapshot, size: int, seed: int) -> Scores:
+def choose_own_history(
+    recommender: LLMRecommender, snapshot: Snapshot, size: int, seed: int, until: float = ENDLESS
+) -> Scores:
     """The table of weights with that of the user's own history, which counts where lists may repeat what was met.
 
     Found on all that the users met in the period, again or for the first time, apart at the start of a session and
@@ -146,7 +148,8 @@ def choose_own_history(recommender: LLMRecommender, snapshot: Snapshot, size: in
             tried[list(regimes), HEADS.index("own_history")] = weight
             return quality(recommender.with_weights(tried), again, asked, seed)
 
-        weights[list(regimes), HEADS.index("own_history")] = best_of((0.0, 0.3, 1.0, 3.0, 10.0), judge)[0]
+        best, _ = best_of((0.0, 0.3, 1.0, 3.0, 10.0), judge, until)
+        weights[list(regimes), HEADS.index("own_history")] = best
     return weights
 
 

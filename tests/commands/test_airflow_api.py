@@ -1,8 +1,7 @@
 """The small client of Airflow's API against a server that answers as Airflow on SQLite did."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote
 
 import pytest
@@ -43,15 +42,10 @@ class LockedOnce(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server():
-    server = HTTPServer(("127.0.0.1", 0), LockedOnce)
+def server(listen):
+    server = listen(LockedOnce)
     server.asked = []
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return server
 
 
 @pytest.mark.parametrize("then", [200, 409])

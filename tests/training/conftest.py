@@ -22,6 +22,20 @@ def tracking_uri(new_database: Path, tmp_path_factory: pytest.TempPathFactory) -
     return f"sqlite:///{database}"
 
 
+@pytest.fixture(scope="module")
+def world_settings(world_home: Path, tracking_uri: str, tmp_path_factory: pytest.TempPathFactory):
+    """The settings of a home with nothing but the small world's marts and an empty tracking store."""
+    from freshet.settings import load_settings
+
+    home = tmp_path_factory.mktemp("home")
+    shutil.copytree(world_home / "features", home / "features")
+    (home / "mlflow").mkdir()
+    shutil.copy(tracking_uri.removeprefix("sqlite:///"), home / "mlflow" / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FRESHET_HOME", str(home))
+        return load_settings()
+
+
 @pytest.fixture(scope="session")
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of forty items with random, but readable, likings: text and item-item heads, no sequence head."""

@@ -9,7 +9,6 @@ from training.baselines import (
     TextNeighbours,
     WithFallback,
     WithTrend,
-    best_of,
     evenly,
     fit_ease,
     fit_item_knn,
@@ -73,10 +72,6 @@ def test_what_nobody_met_this_week_is_ranked_by_all_time():
     tables = np.array([[[0, 0, 0, 5], [0, 0, 0, 9], [0, 1, 1, 1]]], dtype=np.float32)
     scores = Popularity(column=1).score_batch(batch([0]), tables, np.zeros(1, dtype=np.int64))
     assert np.argsort(-scores[0]).tolist() == [2, 1, 0]
-
-
-def test_of_equals_the_first_is_best():
-    assert best_of(["a", "bb", "cc"], len) == ("bb", 2)
 
 
 def test_an_item_listens_to_its_nearest_items_alone():

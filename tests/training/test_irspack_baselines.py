@@ -1,4 +1,4 @@
-import builtins
+import sys
 
 import numpy as np
 import pytest
@@ -53,13 +53,6 @@ def test_ials_counts_the_newest_item_most():
 
 
 def test_without_irspack_the_error_says_what_to_install(monkeypatch):
-    original = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name == "irspack":
-            raise ImportError("No module named 'irspack'")
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "irspack", None)
     with pytest.raises(MissingLibraryError, match="evaluate"):
         irspack_baselines._irspack()

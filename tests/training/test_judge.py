@@ -1,13 +1,11 @@
 import json
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from freshet.settings import Settings, load_settings
+from freshet.settings import Settings
 from training.baseline_tuning import Budget
 from training.config import TrainConfig
 from training.dataset import DatasetError
@@ -23,17 +21,8 @@ BUDGET = Budget(trials=2, trainings=1, epochs=1)
 
 
 @pytest.fixture(scope="module")
-def settings(world_home: Path, tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home with nothing but the small world's marts and an empty tracking store."""
-    home = tmp_path_factory.mktemp("home")
-    shutil.copytree(world_home / "features", home / "features")
-    (home / "mlflow").mkdir()
-    shutil.copy(tracking_uri.removeprefix("sqlite:///"), home / "mlflow" / "mlflow.db")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("FRESHET_HOME", str(home))
-    found = load_settings()
-    patch.undo()
-    return found
+def settings(world_settings: Settings) -> Settings:
+    return world_settings
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from training.history import History, HistoryBatch
-from training.llm_recommender import own_history_scores
+from training.llm_recommender import OWN_HISTORY_DECAY
+from training.own_history import own_history_scores
 
 MINUTE = 60 * 10**6
 
@@ -13,11 +14,11 @@ def batch(*items: int) -> HistoryBatch:
 
 
 def test_the_own_history_counts_how_often_and_how_lately():
-    scores = own_history_scores(batch(2, 0, 2), n_items=4)[0]
+    scores = own_history_scores(batch(2, 0, 2), OWN_HISTORY_DECAY, n_items=4)[0]
     # Halves of .98^age: item 2 at ages 0 and 2, item 0 at age 1.
     assert scores.tolist() == pytest.approx([0.49, 0, 0.5 + 0.5 * 0.98**2, 0])
 
 
 def test_what_was_never_met_scores_alike():
-    scores = own_history_scores(batch(1), n_items=5)[0]
+    scores = own_history_scores(batch(1), OWN_HISTORY_DECAY, n_items=5)[0]
     assert len(set(scores[[0, 2, 3, 4]])) == 1

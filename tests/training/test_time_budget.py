@@ -1,8 +1,7 @@
 import math
 import time
 
-from training.baselines import best_of
-from training.time_budget import ENDLESS, TimeBudget, is_over
+from training.time_budget import ENDLESS, TimeBudget, best_of, is_over
 
 
 def test_without_a_budget_every_share_is_endless():
@@ -33,3 +32,7 @@ def test_after_its_moment_a_choice_tries_the_first_option_alone():
     assert best_of([1, 2, 3], judge, until=time.monotonic() - 1) == (1, 1.0)
     assert tried == [1]
     assert best_of([1, 3, 2], judge) == (3, 3.0)
+
+
+def test_of_equals_the_first_is_best():
+    assert best_of(["a", "bb", "cc"], len) == ("bb", 2)

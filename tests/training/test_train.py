@@ -1,10 +1,9 @@
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
-from freshet.settings import Settings, load_settings
+from freshet.settings import Settings
 from training.config import TrainConfig
 from training.item_item import ItemItemConfig
 from training.sequence_network import SequenceConfig
@@ -17,20 +16,12 @@ CONFIG = TrainConfig(
 
 
 @pytest.fixture(scope="module")
-def settings(world_home: Path, tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(world_settings: Settings) -> Settings:
     """A home with the small world, its features registered in Feast, and an empty registry."""
     from freshet.feature_store import apply
 
-    home = tmp_path_factory.mktemp("home")
-    shutil.copytree(world_home / "features", home / "features")
-    (home / "mlflow").mkdir()
-    shutil.copy(tracking_uri.removeprefix("sqlite:///"), home / "mlflow" / "mlflow.db")
-    apply(home)
-    patch = pytest.MonkeyPatch()
-    patch.setenv("FRESHET_HOME", str(home))
-    found = load_settings()
-    patch.undo()
-    return found
+    apply(world_settings.home)
+    return world_settings
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +112,7 @@ def test_a_run_killed_before_its_end_is_continued_to_the_same_bundle(settings, r
     def kill(*_: object) -> None:
         raise Killed
 
-    monkeypatch.setattr(module, "_log_run", kill)
+    monkeypatch.setattr(module, "log_run", kill)
     with pytest.raises(Killed):
         module.fit_and_evaluate(settings, CONFIG)
     monkeypatch.undo()
