@@ -10,9 +10,12 @@ from freshet.settings import SettingsError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
-STAGES = ("ingest", "data", "transform", "features", "train", "evaluate", "recommend", "serve", "run", "simulate")
-for _stage in STAGES:
-    importlib.import_module(f"commands.{_stage}").register(app)
+_COMMANDS = (
+    *("ingest", "data", "transform", "features", "train", "evaluate", "champion", "recommend"),
+    *("serve", "run", "simulate"),
+)
+for _command in _COMMANDS:
+    importlib.import_module(f"commands.{_command}").register(app)
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ moves whole files into place and writes its line in the ledger last. What a kill
 next one, which then makes the same files with the same bytes.
 """
 
-import fcntl
 import json
 import logging
 import shutil
@@ -18,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.files import write_text
+from freshet.files import locked, write_text
 from ingestion.day_files import write_table
 from ingestion.lake_schema import LEDGER_SCHEMA, REJECTS_SCHEMA, RecordType, lake_schema
 from ingestion.staging import Staging
@@ -83,9 +82,7 @@ class Lake:
     @contextmanager
     def ingestion(self, source: str, world: str | None = None) -> Iterator["Ingestion"]:
         """Open the one writing transaction, waiting for any other; nothing is in the lake before ``commit``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self.folder / ".lock"):
             self._check_world(world)
             self._sweep()
             with closing(Staging(self.folder / ".staging", source)) as staging:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 # Threads that wait do not spin; OpenMP reads this when torch is first imported, which may be before any fixture.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Two workers share the machine, and what they start: with two threads each they only wait for one another.
+# Three workers share the machine, and what they start: with two threads each they only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SMALL_WORLD = Path(__file__).parent / "small_world"
@@ -102,3 +102,45 @@ def built_home(tmp_path_factory):
     ingest_dataset(Settings(home=home), str(SMALL_WORLD), is_progress_shown=False)
     build_marts(home)
     return home
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of forty items with random, but readable, likings: text and item-item heads, no sequence head."""
+    import numpy as np
+    import pyarrow as pa
+
+    from training.blend import REGIMES
+    from training.bundle import write_bundle
+    from training.history import Recency
+    from training.llm_recommender import HEADS, LLMRecommender
+    from training.neighbours import Neighbours
+
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(40, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    likings = generator.normal(size=(40, 40)).astype(np.float32)
+    weights = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
+    weights[:, [HEADS.index("item_item"), HEADS.index("text"), HEADS.index("trend_all")]] = [1.0, 0.5, 0.1]
+    recommender = LLMRecommender(
+        item_ids=[f"item-{number}" for number in range(40)],
+        item_vectors=vectors,
+        popularity=generator.integers(0, 100, size=(40, 4)).astype(np.float32),
+        item_item=Neighbours.strongest(likings, 10),
+        transitions=Neighbours.strongest(likings.T.copy(), 10),
+        sequence=None,
+        weights=weights,
+        recency=Recency(),
+        gate=(0.5,) * len(REGIMES),
+    )
+    folder = tmp_path_factory.mktemp("small") / "bundle"
+    write_bundle(
+        folder,
+        recommender,
+        pa.table({"item_id": recommender.item_ids, "title": [f"Item {number}" for number in range(40)]}),
+        text_encoder={"name": "minilm"},
+        data={"hash": "abc", "until_us": 1_700_000_000_000_000},
+        config={"seed": 0},
+        created_from={},
+    )
+    return folder

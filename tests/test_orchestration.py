@@ -187,9 +187,8 @@ def test_a_day_that_is_done_again_changes_no_byte(platform):
 
 
 def test_dags_that_are_triggered_at_once_take_turns_at_the_warehouse(platform):
-    for _ in range(2):
-        for dag_id in CHAIN[:3]:
-            platform.airflow.trigger(dag_id)
+    for dag_id in (*CHAIN[:3], CHAIN[1]):
+        platform.airflow.trigger(dag_id)
     runs = settled(platform, *CHAIN[:3])
     assert {run.state for of_dag in runs.values() for run in of_dag} == {"success"}
     tasks = [
@@ -247,6 +246,15 @@ def accept_events_twice(lake):
         "copy (select * replace ('broken' as ingestion_id)"
         f" from '{ledger}' where record_type = 'event') to '{ledger.with_stem('broken')}'"
     )
+
+
+def test_who_asks_for_a_champion_where_none_is_registered_is_told_so(platform, webhook):
+    platform.airflow.unpause("choose_champion")
+    run_id = platform.airflow.trigger("choose_champion", conf={"action": "rollback"})
+    (run,) = settled(platform, "choose_champion")["choose_champion"]
+    assert (run.run_id, run.state) == (run_id, "failed")
+    (alert,) = [alert for alert in webhook.alerts if alert.get("run_id") == run_id and alert["kind"] == "task_failed"]
+    assert "freshet-recommender has no previous version to return to" in alert["error"]
 
 
 def test_the_metadata_of_past_days_is_forgotten_on_request(platform):

@@ -26,7 +26,7 @@ from training import registry
 from training.bundle import BundleError, load_bundle
 from training.comparison import WHOLE, Lift, PairedScores, PerUser, lift, trivial_baselines
 from training.registry import ModelVersion
-from training.tracking import read_json_artifact, read_table_artifact, work_in
+from training.tracking import one_decision_at_a_time, read_json_artifact, read_table_artifact, work_in
 
 logger = logging.getLogger(__name__)
 
@@ -134,20 +134,28 @@ def _falling(evidence: Evidence) -> dict[str, Lift]:
     return {name: found for name, found in evidence.slices.items() if found.mean < -MAX_SLICE_LOSS}
 
 
-def promote(tracking_uri: str, version: int, data_problem: str | None = None) -> Verdict:
+def promote(
+    tracking_uri: str, version: int, data_problem: str | None = None, *, overruled_because: str | None = None
+) -> Verdict:
     """Decide about a registered version, move the aliases if it won, and write verdict and reasons on it.
 
-    ``data_problem`` says what the newest data failed its tests with. Asking again about the champion changes nothing.
+    ``data_problem`` says what the newest data failed its tests with. A person may overrule the gate with a reason,
+    unless the bundle does not answer. Asking again about the champion changes nothing. One decision at a time: a second
+    one waits, and then looks at the champion that the first has left.
     """
     work_in(tracking_uri)
-    challenger, champion = registry.get_version(tracking_uri, version), registry.champion(tracking_uri)
-    if champion is not None and champion.version == version:
-        return Verdict(True, ("is the champion already",))
-    verdict = is_better(replace(gather_evidence(challenger, champion), data_problem=data_problem))
-    if verdict.promoted:
-        registry.make_champion(tracking_uri, version, verdict.reason)
-    else:
-        registry.keep_challenger(tracking_uri, version, verdict.reason)
+    with one_decision_at_a_time(tracking_uri):
+        challenger, champion = registry.get_version(tracking_uri, version), registry.champion(tracking_uri)
+        if champion is not None and champion.version == version:
+            return Verdict(True, ("is the champion already",))
+        evidence = replace(gather_evidence(challenger, champion), data_problem=data_problem)
+        verdict = is_better(evidence)
+        if not verdict.promoted and overruled_because and evidence.bundle_problem is None:
+            verdict = Verdict(True, (f"a person overruled the gate: {overruled_because}", *verdict.reasons))
+        if verdict.promoted:
+            registry.make_champion(tracking_uri, version, verdict.reason)
+        else:
+            registry.keep_challenger(tracking_uri, version, verdict.reason)
     logger.info("decided on a version", extra={"version": version, "promoted": verdict.promoted, "why": verdict.reason})
     return verdict
 

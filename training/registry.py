@@ -20,6 +20,7 @@ from training.tracking import (
     already_there_is_fine,
     client_of,
     database_path,
+    one_decision_at_a_time,
     prepare_tracking,
     read_text_artifact,
     work_in,
@@ -68,6 +69,14 @@ def register_run(tracking_uri: str, run_id: str) -> int:
 def champion(tracking_uri: str) -> ModelVersion | None:
     """The version that serving should use, or None. About a millisecond once mlflow is loaded: cheap to poll."""
     return by_alias(tracking_uri, CHAMPION)
+
+
+def challenger(tracking_uri: str) -> ModelVersion:
+    """The version that was registered last and is not the champion. Raises RegistryError if there is none."""
+    found = by_alias(tracking_uri, CHALLENGER)
+    if found is None:
+        raise RegistryError(f"{MODEL_NAME} has no challenger: run `freshet train --no-promote`, or name a version")
+    return found
 
 
 def by_alias(tracking_uri: str, alias: str) -> ModelVersion | None:
@@ -167,17 +176,14 @@ def keep_challenger(tracking_uri: str, version: int, reason: str) -> None:
 
 def rollback(tracking_uri: str) -> ModelVersion:
     """Make ``previous`` the champion again; the two change places. Raises RegistryError without a previous one."""
-    previous = by_alias(tracking_uri, PREVIOUS)
-    if previous is None:
-        raise RegistryError(f"{MODEL_NAME} has no previous version to return to: only one was ever promoted")
-    replaced = champion(tracking_uri)
-    from_version = replaced.version if replaced else None
-    make_champion(tracking_uri, previous.version, f"rolled back from version {from_version}")
-    if from_version is not None:
-        _write_verdict(
-            tracking_uri, from_version, "rolled back", f"version {previous.version} was put back in its place"
-        )
-    return get_version(tracking_uri, previous.version)
+    with one_decision_at_a_time(tracking_uri):
+        previous, replaced = by_alias(tracking_uri, PREVIOUS), champion(tracking_uri)
+        if previous is None or replaced is None:
+            raise RegistryError(f"{MODEL_NAME} has no previous version to return to: only one was ever promoted")
+        make_champion(tracking_uri, previous.version, f"rolled back from version {replaced.version}")
+        reason = f"version {previous.version} was put back in its place"
+        _write_verdict(tracking_uri, replaced.version, "rolled back", reason)
+        return get_version(tracking_uri, previous.version)
 
 
 def _create_version(tracking_uri: str, run_id: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from freshet.settings import Settings
 from training import report
 from training.blend import REGIMES
+from training.bundle import git_commit
 from training.config import TrainConfig
 from training.llm_recommender import HEADS
 from training.results_table import Row
@@ -33,9 +34,8 @@ def log_run(
     with training_run(settings.tracking_uri, f"train {described['data']['until'][:10]}") as run:
         run_id = str(run.info.run_id)
         mlflow.log_params(_flat({**config.as_dict(), "chosen": asdict(choices) | {"curve": None, "weights": weights}}))
-        mlflow.set_tags(
-            {"data.content_hash": described["data"]["content_hash"], "data.until": described["data"]["until"]}
-        )
+        data, commit = described["data"], git_commit()
+        mlflow.set_tags({"git_commit": commit, "data.content_hash": data["content_hash"], "data.until": data["until"]})
         _log_lineage(settings, described)
         mlflow.log_metrics({**report.metrics_of(rows), **{f"seconds/{_slug(k)}": v for k, v in watch.seconds.items()}})
         mlflow.log_metrics({f"gate/a_{regime}": a for regime, a in zip(REGIMES, choices.reading.gate, strict=True)})
@@ -53,7 +53,8 @@ def log_run(
                 split="Successive events after the 90 % quantile of time, each predicted from everything before it; "
                 "full ranking of the catalogue known at the cut, without items already met.",
                 text_encoder=described["text_encoder"],
-                data=described["data"],
+                data=data,
+                git_commit=commit,
                 heads=weights,
                 config=_flat(config.as_dict()),
             ),

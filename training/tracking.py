@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from freshet.files import locked
 from training.bundle import verify
 
 if TYPE_CHECKING:
@@ -41,6 +42,21 @@ def prepare_tracking(tracking_uri: str, name: str = EXPERIMENT) -> str:
     with already_there_is_fine():
         return str(client.create_experiment(name, artifact_location=location))
     return str(client.get_experiment_by_name(name).experiment_id)
+
+
+@contextlib.contextmanager
+def one_decision_at_a_time(tracking_uri: str) -> Iterator[None]:
+    """Who reads the aliases to move them holds this, so that two who do so at once cannot cross.
+
+    Beside an SQLite database it is a lock of this machine. A tracking server has none to offer: there it is Airflow,
+    with one run at a time of the DAGs that move aliases, that keeps them apart.
+    """
+    database = database_path(tracking_uri)
+    if database is None:
+        yield
+        return
+    with locked(database.with_suffix(".lock")):
+        yield
 
 
 @contextlib.contextmanager

@@ -37,48 +37,6 @@ def world_settings(world_home: Path, tracking_uri: str, tmp_path_factory: pytest
 
 
 @pytest.fixture(scope="session")
-def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of forty items with random, but readable, likings: text and item-item heads, no sequence head."""
-    import numpy as np
-    import pyarrow as pa
-
-    from training.blend import REGIMES
-    from training.bundle import write_bundle
-    from training.history import Recency
-    from training.llm_recommender import HEADS, LLMRecommender
-    from training.neighbours import Neighbours
-
-    generator = np.random.default_rng(0)
-    vectors = generator.normal(size=(40, 8)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    likings = generator.normal(size=(40, 40)).astype(np.float32)
-    weights = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
-    weights[:, [HEADS.index("item_item"), HEADS.index("text"), HEADS.index("trend_all")]] = [1.0, 0.5, 0.1]
-    recommender = LLMRecommender(
-        item_ids=[f"item-{number}" for number in range(40)],
-        item_vectors=vectors,
-        popularity=generator.integers(0, 100, size=(40, 4)).astype(np.float32),
-        item_item=Neighbours.strongest(likings, 10),
-        transitions=Neighbours.strongest(likings.T.copy(), 10),
-        sequence=None,
-        weights=weights,
-        recency=Recency(),
-        gate=(0.5,) * len(REGIMES),
-    )
-    folder = tmp_path_factory.mktemp("small") / "bundle"
-    write_bundle(
-        folder,
-        recommender,
-        pa.table({"item_id": recommender.item_ids, "title": [f"Item {number}" for number in range(40)]}),
-        text_encoder={"name": "minilm"},
-        data={"hash": "abc", "until_us": 1_700_000_000_000_000},
-        config={"seed": 0},
-        created_from={},
-    )
-    return folder
-
-
-@pytest.fixture(scope="session")
 def world_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose marts tell of 60 people and 120 things in 4 topics; in a session one goes from thing to thing.
 

@@ -67,14 +67,16 @@ def test_the_run_names_its_data_and_its_whole_configuration(run):
 
 
 def test_tables_plots_and_card_are_artifacts_of_the_run(settings, result):
-    from training.tracking import client_of
+    from training.tracking import client_of, read_text_artifact
 
     client = client_of(settings.tracking_uri)
     names = {artifact.path for artifact in client.list_artifacts(result.run_id, "evaluation")}
     assert {"table.json", "table.md", "per_user.parquet", "slices.png", "learning_curve.png"} == {
         name.removeprefix("evaluation/") for name in names
     }
-    assert "model_card.md" in {artifact.path for artifact in client.list_artifacts(result.run_id)}
+    card = read_text_artifact(settings.tracking_uri, result.run_id, "model_card.md")
+    commit = client.get_run(result.run_id).data.tags["git_commit"]
+    assert f"Code: `{commit}`" in card
 
 
 def test_the_bundle_holds_the_model_of_all_data(settings, result):
