@@ -7,7 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.blend import REGIMES
 from training.comparison import WHOLE
+from training.llm_recommender import HEADS
 from training.model_card import CardContent, Figure, write_card
 from training.promotion import RECOMMENDER_NAME
 from training.results_table import Row, markdown_table
@@ -57,13 +59,19 @@ def card(rows: Sequence[Row], *, split: str, text_encoder: Mapping[str, Any], **
 
 
 def write_evaluation(
-    folder: Path, rows: Sequence[Row], holdout: Mapping[str, Any], curve: Sequence[Mapping[str, float]]
+    folder: Path,
+    rows: Sequence[Row],
+    holdout: Mapping[str, Any],
+    curve: Sequence[Mapping[str, float]],
+    weights: Sequence[Sequence[float]],
 ) -> None:
     """Table as JSON and Markdown, and the plots."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "table.json").write_text(json.dumps(table_of(rows, holdout), indent=1))
     (folder / "table.md").write_text(markdown_table(list(rows)) + "\n")
     (folder / "slices.png").write_bytes(_png(plot_slices(rows)))
+    (folder / "coverage.png").write_bytes(_png(plot_coverage(rows)))
+    (folder / "weights.png").write_bytes(_png(plot_weights(weights)))
     if curve:
         (folder / "learning_curve.png").write_bytes(_png(plot_learning_curve(curve)))
 
@@ -103,6 +111,42 @@ def plot_slices(rows: Sequence[Row]) -> "Plot":
     axes.invert_yaxis()
     axes.set(xlabel="NDCG@10, 95 % over users", title="Test events by part")
     axes.legend(loc="best", fontsize=8)
+    return plot
+
+
+def plot_coverage(rows: Sequence[Row]) -> "Plot":
+    """How good the lists are beside the share of the catalogue that they show."""
+    from matplotlib.figure import Figure as Plot
+
+    plot = Plot(figsize=(7, 4.5), layout="constrained")
+    axes = plot.subplots()
+    for row in rows:
+        if row.part != WHOLE or row.coverage_at_10 is None:
+            continue
+        is_part = row.model.startswith(PARTS)
+        axes.plot(row.coverage_at_10, row.ndcg_at_10, "o", color="tab:gray" if is_part else "tab:blue", markersize=4)
+        axes.annotate(row.model, (row.coverage_at_10, row.ndcg_at_10), (4, 3), textcoords="offset points", fontsize=7)
+    axes.set(xlabel="coverage@10: share of the catalogue on any list", ylabel="NDCG@10", title="Accuracy and coverage")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    return plot
+
+
+def plot_weights(weights: Sequence[Sequence[float]]) -> "Plot":
+    """How much each head (columns) counts at each kind of moment (rows)."""
+    from matplotlib.figure import Figure as Plot
+
+    plot = Plot(figsize=(8, 3.2), layout="constrained")
+    axes = plot.subplots()
+    largest = max(1.0, *(abs(weight) for row in weights for weight in row))
+    axes.imshow(weights, cmap="RdBu", vmin=-largest, vmax=largest, aspect="auto")
+    for place, row in enumerate(weights):
+        for column, weight in enumerate(row):
+            if weight:
+                axes.text(column, place, f"{weight:.2f}", ha="center", va="center", fontsize=8)
+    axes.set_xticks(range(len(HEADS)), HEADS, rotation=30, ha="right", fontsize=8)
+    axes.set_yticks(range(len(REGIMES)), REGIMES, fontsize=8)
+    axes.set_title("Weights of the heads")
     return plot
 
 

@@ -185,7 +185,7 @@ def _judge(
         "content_hash": marts.content_hash,
         "seed": config.seed,
     }
-    report.write_evaluation(path, rows, holdout, choices.curve)
+    report.write_evaluation(path, rows, holdout, choices.curve, choices.weights)
     return rows
 
 

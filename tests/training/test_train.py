@@ -71,9 +71,15 @@ def test_tables_plots_and_card_are_artifacts_of_the_run(settings, result):
 
     client = client_of(settings.tracking_uri)
     names = {artifact.path for artifact in client.list_artifacts(result.run_id, "evaluation")}
-    assert {"table.json", "table.md", "per_user.parquet", "slices.png", "learning_curve.png"} == {
-        name.removeprefix("evaluation/") for name in names
-    }
+    assert {
+        "table.json",
+        "table.md",
+        "per_user.parquet",
+        "slices.png",
+        "learning_curve.png",
+        "coverage.png",
+        "weights.png",
+    } == {name.removeprefix("evaluation/") for name in names}
     card = read_text_artifact(settings.tracking_uri, result.run_id, "model_card.md")
     commit = client.get_run(result.run_id).data.tags["git_commit"]
     assert f"Code: `{commit}`" in card
