@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 # Threads that wait do not spin; OpenMP reads this when torch is first imported, which may be before any fixture.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Three workers share the machine, and what they start: with two threads each they only wait for one another.
+# Two workers share the machine, and what they start: with two threads each they only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SMALL_WORLD = Path(__file__).parent / "small_world"

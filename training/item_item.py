@@ -5,8 +5,8 @@ sessions or windows (long histories blur co-occurrence) and the whitened languag
 that nobody has met have weights too). The inverse is taken in place in float32, one V×V matrix in all; rows are then
 cut to their strongest neighbours.
 
-Sizes: up to ``max_items`` the matrix is dense (10 s and 400 MB at 10k items). In a larger catalogue the most met
-``max_items`` take part and the others have no weights here: the text, sequence, transition and trend heads rank them.
+Sizes: up to ``max_items`` the matrix is dense (10 s and 400 MB at 10k items). In a larger catalogue that is so for the
+most met ``max_items``, and every other item is joined to them alone (``rare_items.py``).
 """
 
 import logging
@@ -16,9 +16,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from training.neighbours import Neighbours, strongest_of_rows
+from training.rare_items import Core, joined
 from training.snapshot import Events
 
 logger = logging.getLogger(__name__)
@@ -123,15 +124,14 @@ def mirror_upper(matrix: NDArray[np.float32]) -> None:
         matrix[stop:, start:stop] = matrix[start:stop, stop:].T
 
 
-def weights_from_inverse(inverse: NDArray[np.float32], width: int) -> Neighbours:
-    """B = −P / diag(P) by column, without its diagonal, cut to the strongest ``width`` of each row. Overwrites P."""
-    mirror_upper(inverse)
-    scale = -1 / inverse.diagonal().copy()
-    inverse[np.diag_indices_from(inverse)] = 0
-    items = np.empty((len(inverse), min(width, len(inverse))), dtype=np.int32)
+def weights_of(precision: NDArray[np.float32], width: int) -> Neighbours:
+    """B = −P / diag(P) by column, without its diagonal, cut to the strongest ``width`` of each row; P's becomes 0."""
+    scale = -1 / precision.diagonal().copy()
+    precision[np.diag_indices_from(precision)] = 0
+    items = np.empty((len(precision), min(width, len(precision))), dtype=np.int32)
     weights = np.empty(items.shape, dtype=np.float32)
-    for start in range(0, len(inverse), _BLOCK):
-        block = (inverse[start : start + _BLOCK] * scale[None, :]).astype(np.float32, copy=False)
+    for start in range(0, len(precision), _BLOCK):
+        block = (precision[start : start + _BLOCK] * scale[None, :]).astype(np.float32, copy=False)
         items[start : start + _BLOCK], weights[start : start + _BLOCK] = strongest_of_rows(block, items.shape[1])
     return Neighbours(items, weights)
 
@@ -140,32 +140,28 @@ def fit_item_item(events: Events, vectors: NDArray[np.float32], config: ItemItem
     """Weights of all V items, from training events and item vectors (V, E)."""
     n_items = len(vectors)
     chosen = dense_items(events, n_items, config.max_items)
-    users = user_rows(events, n_items)[:, chosen]
-    extra = extra_rows(events, n_items, config)
-    gram = np.zeros((len(chosen), len(chosen)), dtype=np.float32)
-    add_gram(gram, users)
+    rows, extra = user_rows(events, n_items), extra_rows(events, n_items, config)
     if extra is not None:
-        add_gram(gram, evened(extra)[:, chosen])
+        rows = vstack([rows, evened(extra)], format="csr")
+    gram = np.zeros((len(chosen), len(chosen)), dtype=np.float32)
+    add_gram(gram, rows[:, chosen])
     if config.text_weight > 0:
         add_text_gram(gram, vectors[chosen], config.text_weight)
-    fitted = weights_from_inverse(invert_in_place(gram, config.ridge), config.neighbours)
-    return fitted if len(chosen) == n_items else _spread(fitted, chosen, n_items)
+    precision = invert_in_place(gram, config.ridge)
+    mirror_upper(precision)
+    diagonal = precision.diagonal().copy()
+    fitted = weights_of(precision, config.neighbours)
+    if len(chosen) == n_items:
+        return fitted
+    return joined(Core(chosen, precision, diagonal, fitted), rows, vectors, config.text_weight, config.ridge)
 
 
 def dense_items(events: Events, n_items: int, max_items: int) -> NDArray[np.int64]:
-    """The items that take part: all, or the most met ones where a dense matrix would be too large."""
+    """The items of a dense problem: all, or the most met ones where the matrix would be too large."""
     if n_items <= max_items:
         return np.arange(n_items)
-    logger.warning("item-item head leaves out rare items", extra={"items": n_items, "taking_part": max_items})
     counts = np.bincount(events.item, minlength=n_items)
     return np.sort(np.argsort(-counts, kind="stable")[:max_items])
-
-
-def _spread(fitted: Neighbours, chosen: NDArray[np.int64], n_items: int) -> Neighbours:
-    items = np.zeros((n_items, fitted.items.shape[1]), dtype=np.int32)
-    weights = np.zeros(items.shape, dtype=np.float32)
-    items[chosen], weights[chosen] = chosen[fitted.items], fitted.weights
-    return Neighbours(items, weights)
 
 
 def _binary_rows(keys: NDArray[np.int64] | NDArray[np.int32], items: NDArray[np.int32], n_items: int) -> csr_matrix:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from training.item_item import (
     window_rows,
 )
 from training.neighbours import Neighbours
+from training.rare_items import TEXT_LENGTH, VOICE
 from training.snapshot import Events
 
 
@@ -63,12 +66,37 @@ def test_an_item_that_nobody_met_is_reached_by_its_text():
     assert found[2, 3] > found[0, 3]
 
 
-def test_beyond_the_dense_size_the_rarest_items_have_no_weights():
-    met = events([0, 1, 2], [0, 1], [0, 1])
-    found = fit_item_item(met, np.eye(4, dtype=np.float32), ItemItemConfig(ridge=1, text_weight=0, max_items=2))
-    assert dense(found)[:2, :2].any()
-    assert not dense(found)[2:].any()
-    assert not dense(found)[:, 2:].any()
+def test_beyond_the_dense_size_each_rare_item_has_the_weights_of_a_dense_problem_with_it():
+    met = events([0, 1, 2, 4], [0, 1, 3], [0, 1, 2, 3], [2, 0, 4], [1, 2, 3])
+    vectors = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)  # nobody met item 5
+    shorter = vectors * np.array([1, 1, 1, 1, TEXT_LENGTH, TEXT_LENGTH], dtype=np.float32)[:, None]
+    core = [0, 1, 2, 3]
+    config = ItemItemConfig(ridge=1.5, text_weight=0.7, extra_rows="none", neighbours=4, max_items=4)
+    found = dense(fit_item_item(met, vectors, config))
+    for rare in (4, 5):
+        with_it = dense(fit_item_item(*only(met, shorter, [*core, rare]), replace(config, max_items=5)))
+        assert found[rare, core] == pytest.approx(VOICE * with_it[4, :4], abs=1e-5)
+        # A row keeps four weights, so of the five others the weakest is gone.
+        kept = found[core, rare] != 0
+        assert kept.any()
+        assert found[core, rare][kept] == pytest.approx(with_it[:4, 4][kept], abs=1e-5)
+    assert not found[4:, 4:].any()
+
+
+def test_a_rare_item_displaces_weaker_neighbours_of_the_core():
+    met = events([0, 1], [0, 3], [0, 3], [1, 2], [0, 1], [0, 2])
+    config = ItemItemConfig(ridge=0.5, text_weight=0, extra_rows="none", neighbours=1, max_items=3)
+    found = fit_item_item(met, np.zeros((4, 1), dtype=np.float32), config)
+    assert found.items.shape == (4, 1)
+    assert found.items[3].tolist() == [0]  # who met item 3 met item 0, and nothing else
+
+
+def only(met: Events, vectors: np.ndarray, kept: list[int]) -> tuple[Events, np.ndarray]:
+    """A world of the kept items alone."""
+    number_of = {item: number for number, item in enumerate(kept)}
+    some = met.where(np.isin(met.item, kept))
+    item = np.array([number_of[item] for item in some.item], dtype=np.int32)
+    return replace(some, item=item), vectors[kept]
 
 
 def test_scores_add_up_the_rows_of_the_history():
