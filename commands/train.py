@@ -28,7 +28,11 @@ def train(
     text_backbone: Annotated[str | None, typer.Option(help="Instead of FRESHET_TEXT_BACKBONE.")] = None,
     budget_minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Try fewer settings and train fewer epochs, so that a run takes about this long."),
+        typer.Option(
+            min=0.1,
+            help="Try fewer settings and train fewer epochs, so that a run takes about this long. "
+            "Instead of FRESHET_TRAIN_BUDGET_MINUTES.",
+        ),
     ] = None,
     promote: Annotated[bool, typer.Option(help="Let the gate decide; otherwise register as challenger only.")] = True,
 ) -> None:

@@ -62,7 +62,8 @@ from freshet.settings import load_settings
             exclusiveMinimum=0,
             maximum=10_000,
             title="Budget in minutes",
-            description="Try fewer settings and train fewer epochs, to take about this long. Empty: no limit.",
+            description="Try fewer settings and train fewer epochs, to take about this long. "
+            "Empty: the setting FRESHET_TRAIN_BUDGET_MINUTES.",
         ),
         "promote": Param(
             "if_better",

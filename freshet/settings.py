@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     train_epochs: int = Field(default=6, ge=1, le=200)
     """Passes over the training sequences that the sequence head makes at most."""
 
+    train_budget_minutes: float | None = Field(default=None, gt=0, le=10_000)
+    """About how long a training may take: fewer settings are tried, fewer epochs made. Empty: as long as it takes."""
+
     api_host: str = "127.0.0.1"
     """Address of the FastAPI application. Freshet has no API keys yet, so only loopback is accepted."""
 
@@ -127,10 +130,10 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().resolve()
 
-    @field_validator("alert_webhook_url", "openlineage_url", mode="before")
+    @field_validator("alert_webhook_url", "openlineage_url", "train_budget_minutes", mode="before")
     @classmethod
-    def _empty_is_none(cls, url: object) -> object:
-        return None if url == "" else url
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("ingest_schedule", "retrain_schedule", "maintenance_schedule")
     @classmethod

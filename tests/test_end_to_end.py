@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 # Less than the defaults: the same chain, the same claims, half the minutes.
 SMALLER = {
     "FRESHET_TRAIN_EPOCHS": "1",
+    "FRESHET_TRAIN_BUDGET_MINUTES": "1",
     "FRESHET_DEMO_USERS": "1000",
     "FRESHET_DEMO_ITEMS": "1500",
     "FRESHET_DEMO_DAYS": "45",

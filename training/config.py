@@ -34,7 +34,7 @@ class TrainConfig:
     """Item order, weights, samples, ties and bootstrap draw from it."""
     as_of: int | None = None
     """Microseconds since 1970: train as if nothing later were known. None takes everything there is."""
-    budget_minutes: float | None = None
+    budget_minutes: float | None = Settings.model_fields["train_budget_minutes"].default
     """Minutes for a run: fewer settings are tried and fewer epochs trained. None takes the time that it takes."""
     text_size: int = 256
     """E: dimensions kept of the language model's."""
@@ -80,5 +80,10 @@ def load_config(form: Mapping[str, Any] | None = None) -> tuple[Settings, TrainC
             raise ConfigError(
                 f"training has no {name!r}: " + (f"did you mean {close[0]}?" if close else str(sorted(known)))
             )
-    defaults = {"text_backbone": settings.text_backbone, "epochs": settings.train_epochs, "seed": settings.seed}
+    defaults = {
+        "text_backbone": settings.text_backbone,
+        "epochs": settings.train_epochs,
+        "seed": settings.seed,
+        "budget_minutes": settings.train_budget_minutes,
+    }
     return settings, TrainConfig(**{**defaults, **given})

@@ -7,8 +7,9 @@ def test_a_form_stands_above_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("FRESHET_HOME", str(tmp_path))
     monkeypatch.setenv("FRESHET_SEED", "5")
     monkeypatch.setenv("FRESHET_TRAIN_EPOCHS", "3")
+    monkeypatch.setenv("FRESHET_TRAIN_BUDGET_MINUTES", "2.5")
     settings, config = load_config({"epochs": 9, "text_backbone": None})
-    assert (config.epochs, config.seed, config.text_backbone) == (9, 5, "minilm")
+    assert (config.epochs, config.seed, config.text_backbone, config.budget_minutes) == (9, 5, "minilm", 2.5)
     assert settings.home == tmp_path
 
 
