@@ -46,6 +46,8 @@ from training.whitening import Whitening, fit_whitening
 logger = logging.getLogger(__name__)
 
 Scores = NDArray[np.float32]
+_BLEND_SCORES_PER_MINUTE = 12e6
+"""A tenth of what all heads together score while their weights are found."""
 
 
 @dataclass
@@ -151,7 +153,8 @@ def choose(
         head = trained.scorer() if trained else None
         nothing = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
         recommender = _assemble(stage, neighbours, head, reading, nothing, config)
-        mixture = starts_and_insides(snapshot, config.blend_events, config.seed)
+        n_events = budget.affordable(config.blend_events, snapshot.n_items, _BLEND_SCORES_PER_MINUTE)
+        mixture = starts_and_insides(snapshot, n_events, config.seed)
         blend = choose_blend(recommender, snapshot, mixture, config.seed, budget.share(0.1))
     with watch.step("choose: own history"):
         recommender = recommender.with_weights(blend.weights)

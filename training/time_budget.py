@@ -1,7 +1,7 @@
 """How long a run may take: each step that can stop early gets a share of what is left.
 
-What cannot be cut is done whatever it takes: texts are read, the chosen heads fitted three times, the test judged. So a
-budget far below that is overrun, and what the shares leave is for them.
+What cannot stop early is made smaller: a large catalogue is judged on fewer events. Texts are read and the chosen heads
+fitted three times whatever it takes, so a budget far below that is overrun, and what the shares leave is for them.
 """
 
 import math
@@ -15,11 +15,24 @@ ENDLESS = math.inf
 """A moment that never comes."""
 
 
+_FEWEST_EVENTS = 500
+
+
 class TimeBudget:
     """Minutes from now on, or None for as long as it takes."""
 
     def __init__(self, minutes: float | None) -> None:
+        self._minutes = ENDLESS if minutes is None else minutes
         self._ends = ENDLESS if minutes is None else time.monotonic() + 60 * minutes
+
+    def affordable(self, events: int, n_items: int, scores_per_minute: float) -> int:
+        """How many of these events, each of which scores every item, a run of this length can look at.
+
+        ``scores_per_minute`` is what a minute of the whole budget may be spent on, by the speed of two cores.
+        """
+        if not math.isfinite(self._minutes):
+            return events
+        return min(events, max(_FEWEST_EVENTS, int(self._minutes * scores_per_minute / n_items)))
 
     def share(self, fraction: float) -> float:
         """The moment by ``time.monotonic`` at which a fraction of what is left will have passed."""

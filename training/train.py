@@ -46,6 +46,9 @@ __all__ = ["RunResult", "TrainConfig", "encode_items", "fit_and_evaluate", "load
 
 logger = logging.getLogger(__name__)
 
+_TEST_SCORES_PER_MINUTE = 60e6
+"""Less than a sixth of what recommender, parts and baselines score while they are judged."""
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -107,7 +110,8 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig, budget: TimeBudget
     second = _stage("test", marts, test_cut, settings, config, folder, watch)
     _check_targets(second)
     judged, retrained = refit(second, choices, (first, trained) if trained else None, config, watch)
-    rows = _judge(second, judged, choices, marts, settings, config, folder, watch)
+    n_events = budget.affordable(config.test_events, second.snapshot.n_items, _TEST_SCORES_PER_MINUTE)
+    rows = _judge(second, judged, choices, marts, settings, config, n_events, folder, watch)
 
     # ── fit on everything ─────────────────────────────────────────────────────────────────────────────────────────
     last = _stage("final", marts, _final_cut(config), settings, config, folder, watch)
@@ -151,6 +155,7 @@ def _judge(
     marts: Marts,
     settings: Settings,
     config: TrainConfig,
+    n_events: int,
     folder: Path,
     watch: Stopwatch,
 ) -> list[Row]:
@@ -159,7 +164,7 @@ def _judge(
     if (path / "table.json").exists():
         return [Row(**row) for row in json.loads((path / "table.json").read_text())["rows"]]
     snapshot = stage.snapshot
-    targets = snapshot.targets().sample(config.test_events, config.seed)
+    targets = snapshot.targets().sample(n_events, config.seed)
     with watch.step("test: fit baselines"):
         baselines = fit_baselines(stage.material(config.seed), choices.baselines)
     with watch.step("test: evaluate"):

@@ -16,6 +16,13 @@ def test_a_share_is_a_fraction_of_what_is_left():
     assert math.isclose(budget.share(0.25) - now, 150, abs_tol=2)
 
 
+def test_a_large_catalogue_is_judged_on_fewer_events_but_never_on_none():
+    assert TimeBudget(10).affordable(4_000, n_items=60_000, scores_per_minute=12e6) == 2_000
+    assert TimeBudget(10).affordable(4_000, n_items=6_000, scores_per_minute=12e6) == 4_000
+    assert TimeBudget(0.1).affordable(4_000, n_items=10**6, scores_per_minute=12e6) == 500
+    assert TimeBudget(None).affordable(4_000, n_items=10**6, scores_per_minute=12e6) == 4_000
+
+
 def test_when_the_budget_is_used_up_a_share_is_over_at_once():
     budget = TimeBudget(1e-9)
     time.sleep(0.01)
