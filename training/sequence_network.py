@@ -40,7 +40,7 @@ class SequenceConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     batch_size: int = 8
-    """Windows of ``max_length`` items per step."""
+    """Windows of ``max_length`` items per step, more where they are short."""
     negatives: int = 512
     """Items in the softmax beside the right one; the whole catalogue where it is not larger."""
     patience: int = 2

@@ -228,7 +228,8 @@ def _train_epoch(
     generator = np.random.default_rng([seed, epoch])
     cut = windows(events, config.max_length, int(generator.integers(config.max_length)))
     shuffled = generator.permutation(len(cut.batch))
-    steps = -(-len(shuffled) // config.batch_size)
+    size = windows_per_step(cut, config)
+    steps = -(-len(shuffled) // size)
     total, n_positions = 0.0, 0
     run.network.train()
     with torch.random.fork_rng():
@@ -236,14 +237,21 @@ def _train_epoch(
         for step in range(steps):
             for group in optimizer.param_groups:
                 group["lr"] = rate * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * (epoch - 1 + step / steps) / epochs)))
-            rows = shuffled[step * config.batch_size : (step + 1) * config.batch_size]
-            loss, size = _loss(run, cut, rows, generator)
+            loss, n_learned = _loss(run, cut, shuffled[step * size : (step + 1) * size], generator)
             optimizer.zero_grad()
-            (loss / size).backward()
+            (loss / n_learned).backward()
             torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
             optimizer.step()
-            total, n_positions = total + float(loss.detach()), n_positions + size
+            total, n_positions = total + float(loss.detach()), n_positions + n_learned
     return total / max(n_positions, 1)
+
+
+def windows_per_step(cut: Windows, config: SequenceConfig) -> int:
+    """As many as configured, or more until a step is half full: it costs the whole catalogue's parameters anyway."""
+    if len(cut.batch) == 0:  # nobody met two things
+        return config.batch_size
+    filled = float((cut.following != PADDING).mean())
+    return max(config.batch_size, math.ceil(config.batch_size / (2 * filled)))
 
 
 def _loss(
@@ -252,7 +260,8 @@ def _loss(
     """Summed cross-entropy over all positions of some windows, and how many there were."""
     config, network = run.network.config, run.network
     n_items = len(run.fade)
-    batch, following = cut.batch.rows(rows), cut.following[rows]
+    used = int((cut.following[rows] != PADDING).sum(axis=1).max())  # padding stands left: what nobody fills is cut off
+    batch, following = cut.batch.rows(rows).newest(used), cut.following[rows, -used:]
     hidden = torch.from_numpy(generator.random(n_items, dtype=np.float32) < config.item_dropout)
     fade = torch.where(hidden, torch.zeros(()), run.fade)
     items = torch.from_numpy(np.maximum(batch.items, 0).astype(np.int64))

@@ -8,7 +8,7 @@ import torch
 from training.history import History, HistoryBatch
 from training.sequence_head import N_GAP_BUCKETS, SequenceHead, gap_buckets
 from training.sequence_network import SequenceConfig
-from training.sequence_training import TrainedSequence, WarmStart, train_sequence, windows
+from training.sequence_training import TrainedSequence, WarmStart, train_sequence, windows, windows_per_step
 from training.snapshot import Events
 
 SMALL = SequenceConfig(embedding_size=16, heads=2, max_length=8, batch_size=8, dropout=0.0, learning_rate=0.02)
@@ -176,6 +176,13 @@ def test_windows_hold_every_transition_once(offset: int):
         for a, b in zip(*[events.item[events.user == user][s] for s in (slice(None, -1), slice(1, None))], strict=True)
     ]
     assert sorted(pairs) == sorted(expected)
+
+
+def test_short_histories_share_a_step_until_it_is_half_full():
+    assert windows_per_step(windows(circle(length=9), 8, 0), SMALL) == 8
+    # Two items followed by another one, in windows of eight: a quarter is filled, so twice as many go together.
+    assert windows_per_step(windows(circle(length=3), 8, 0), SMALL) == 16
+    assert windows_per_step(windows(circle(length=1), 8, 0), SMALL) == 8
 
 
 def test_the_gap_of_a_position_is_the_time_to_the_event_after_it():
