@@ -125,13 +125,14 @@ def mirror_upper(matrix: NDArray[np.float32]) -> None:
 
 
 def weights_of(precision: NDArray[np.float32], width: int) -> Neighbours:
-    """B = −P / diag(P) by column, without its diagonal, cut to the strongest ``width`` of each row; P's becomes 0."""
-    scale = -1 / precision.diagonal().copy()
-    precision[np.diag_indices_from(precision)] = 0
+    """B = −P / diag(P) by column, without its diagonal, cut to the strongest ``width`` of each row."""
+    scale = -1 / precision.diagonal()
     items = np.empty((len(precision), min(width, len(precision))), dtype=np.int32)
     weights = np.empty(items.shape, dtype=np.float32)
     for start in range(0, len(precision), _BLOCK):
         block = (precision[start : start + _BLOCK] * scale[None, :]).astype(np.float32, copy=False)
+        own = np.arange(len(block))
+        block[own, start + own] = 0
         items[start : start + _BLOCK], weights[start : start + _BLOCK] = strongest_of_rows(block, items.shape[1])
     return Neighbours(items, weights)
 
@@ -149,11 +150,10 @@ def fit_item_item(events: Events, vectors: NDArray[np.float32], config: ItemItem
         add_text_gram(gram, vectors[chosen], config.text_weight)
     precision = invert_in_place(gram, config.ridge)
     mirror_upper(precision)
-    diagonal = precision.diagonal().copy()
     fitted = weights_of(precision, config.neighbours)
     if len(chosen) == n_items:
         return fitted
-    return joined(Core(chosen, precision, diagonal, fitted), rows, vectors, config.text_weight, config.ridge)
+    return joined(Core(chosen, precision, fitted), rows, vectors, config.text_weight, config.ridge)
 
 
 def dense_items(events: Events, n_items: int, max_items: int) -> NDArray[np.int64]:

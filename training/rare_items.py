@@ -39,8 +39,7 @@ class Core:
     """The dense problem, solved."""
 
     chosen: NDArray[np.int64]  # (C,) ascending
-    precision: Weights  # (C, C) P, its diagonal aside
-    diagonal: Weights  # (C,) of P
+    precision: Weights  # (C, C) P
     fitted: Neighbours  # over the C items
 
 
@@ -62,8 +61,7 @@ def _blocks(
     core: Core, rows: csr_matrix, vectors: Weights, text_weight: float, ridge: float
 ) -> Iterator[tuple[NDArray[np.int64], Weights, Weights]]:
     """Some rare items (T,), what the core speaks for them (C, T), and they for the core (T, C)."""
-    precision = core.precision
-    precision[np.diag_indices_from(precision)] = core.diagonal
+    precision, diagonal = core.precision, core.precision.diagonal()
     core_rows, core_vectors = rows[:, core.chosen], vectors[core.chosen]
     columns = rows.T.tocsr()  # (V, R)
     through_text = precision @ core_vectors * np.float32(text_weight)  # (C, E)
@@ -77,7 +75,7 @@ def _blocks(
         gram = together.toarray() + np.float32(text_weight) * (short @ core_vectors.T)
         own = np.asarray(met.multiply(met).sum(axis=1)).ravel() + text_weight * np.square(short).sum(axis=1)
         left = np.maximum(own + ridge - np.einsum("tc,tc->t", gram, spoken), ridge)[:, None]
-        for_core = VOICE * (spoken / left) / (core.diagonal + np.square(spoken) / left)
+        for_core = VOICE * (spoken / left) / (diagonal + np.square(spoken) / left)
         yield rare, spoken.T.astype(np.float32), for_core.astype(np.float32)
 
 

@@ -15,8 +15,8 @@ from training.history import PADDING, HistoryBatch
 
 POPULARITY_COLUMNS = ("n_interactions_1d", "n_interactions_7d", "n_interactions_30d", "n_interactions_total")
 FOREVER = int(np.iinfo(np.int64).max)
-DAY_US = 86_400 * 1_000_000
 """The cut that everything lies before."""
+DAY_US = 86_400 * 1_000_000
 
 
 @dataclass(frozen=True)

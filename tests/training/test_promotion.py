@@ -135,8 +135,8 @@ def registered(tracking_uri, small_bundle, tmp_path):
 def trained(tracking_uri, registered):
     """Log an evaluated run, register it, and ask the gate."""
 
-    def train(*about) -> tuple[int, Verdict]:
-        version = registered(*about)
+    def train(table: pa.Table, **period: int) -> tuple[int, Verdict]:
+        version = registered(table, **period)
         return version, promote(tracking_uri, version)
 
     return train
@@ -177,11 +177,11 @@ def test_champions_change_only_for_better_ones(tracking_uri, trained):
     champion = pc.equal(since["model"], "popularity")
     since = since.set_column(1, "model", pc.if_else(champion, CHAMPION_NAME, since["model"]))
     both = pa.concat_tables([grown.append_column("slice", pa.array(["all"] * len(grown))), since])
-    _, verdict = trained(both, 69, 80)
+    _, verdict = trained(both, after=69, until=80)
     assert verdict.promoted
     assert f"version {better}'s bundle on the events after its training" in verdict.reason
 
-    _, verdict = trained(both, 70, 81)
+    _, verdict = trained(both, after=70, until=81)
     assert verdict.promoted and "on the users of both holdouts, as few events are new" in verdict.reason
 
 
@@ -190,9 +190,9 @@ def test_a_gain_on_the_whole_does_not_buy_a_loss_on_cold_items(tracking_uri, tra
         parts = [(per_user(whole), "all"), (per_user(cold), "item_seen_0"), (per_user(0.1 - cold), "later_day")]
         return pa.concat_tables([t.append_column("slice", pa.array([part] * len(t))) for t, part in parts])
 
-    _, verdict = trained(results(whole=0.07, cold=0.04), 60, 90)
+    _, verdict = trained(results(whole=0.07, cold=0.04), until=90)
     assert verdict.promoted
-    _, verdict = trained(results(whole=0.08, cold=0.03), 60, 90)
+    _, verdict = trained(results(whole=0.08, cold=0.03), until=90)
     assert not verdict.promoted
     assert verdict.reason.startswith("slice item_seen_0 fell against the champion: -25.0%")
 
@@ -205,8 +205,8 @@ def test_a_bundle_that_answers_has_no_problem(tracking_uri, trained):
 
 
 def test_two_decisions_at_once_leave_the_better_version_champion(tracking_uri, registered, trained):
-    trained(per_user(0.05), 60, 95)
-    versions = [registered(per_user(quality), 60, 95) for quality in (0.08, 0.065)]
+    trained(per_user(0.05), until=95)
+    versions = [registered(per_user(quality), until=95) for quality in (0.08, 0.065)]
     with ThreadPoolExecutor(2) as pool:
         verdicts = list(pool.map(lambda version: promote(tracking_uri, version), versions))
     assert verdicts[0].promoted
@@ -214,8 +214,8 @@ def test_two_decisions_at_once_leave_the_better_version_champion(tracking_uri, r
 
 
 def test_a_person_may_overrule_the_gate_with_a_reason(tracking_uri, registered, trained):
-    trained(per_user(0.05), 60, 99)
-    worse = registered(per_user(0.02), 60, 99)
+    trained(per_user(0.05), until=99)
+    worse = registered(per_user(0.02), until=99)
     assert not promote(tracking_uri, worse).promoted
     verdict = promote(tracking_uri, worse, overruled_because="the other one shows what is sold out")
     assert verdict.promoted
