@@ -144,3 +144,24 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         created_from={},
     )
     return folder
+
+
+@pytest.fixture
+def register_evaluated(small_bundle, tmp_path):
+    """A function that logs an evaluated run of the small bundle, with each user's results, and registers it."""
+    import mlflow
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from training import registry
+    from training.tracking import log_bundle, training_run
+
+    def log(tracking_uri: str, per_user: pa.Table, after: int = 60, until: int = 70) -> int:
+        with training_run(tracking_uri, "training") as run:
+            pq.write_table(per_user, tmp_path / "per_user.parquet")
+            mlflow.log_artifact(str(tmp_path / "per_user.parquet"), "evaluation")
+            mlflow.log_dict({"holdout": {"after_us": after, "until_us": until}}, "evaluation/table.json")
+            log_bundle(tracking_uri, run.info.run_id, small_bundle)
+        return registry.register_run(tracking_uri, run.info.run_id)
+
+    return log

@@ -1,14 +1,10 @@
 """`freshet promote` and `freshet rollback` on a registry of two versions; the gate's own tests are elsewhere."""
 
-import mlflow
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from commands.main import app
-from training import registry
-from training.tracking import log_bundle, training_run
 
 
 @pytest.fixture
@@ -18,7 +14,7 @@ def run(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def register(tmp_path, run, small_bundle):
+def register(run, register_evaluated):
     """Logs a version that reaches a quality, beside popularity at .02, and registers it."""
     from freshet.settings import load_settings
 
@@ -38,12 +34,7 @@ def register(tmp_path, run, small_bundle):
             for model, value in columns.items()
             for place, user in enumerate(users)
         ]
-        with training_run(uri, "training") as active:
-            pq.write_table(pa.Table.from_pylist(rows), tmp_path / "per_user.parquet")
-            mlflow.log_artifact(str(tmp_path / "per_user.parquet"), "evaluation")
-            mlflow.log_dict({"holdout": {"after_us": 60, "until_us": 70}}, "evaluation/table.json")
-            log_bundle(uri, active.info.run_id, small_bundle)
-        return registry.register_run(uri, active.info.run_id)
+        return register_evaluated(uri, pa.Table.from_pylist(rows))
 
     return log
 

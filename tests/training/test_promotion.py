@@ -1,17 +1,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
-import mlflow
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
 from training import registry
 from training.comparison import Lift
 from training.promotion import CHAMPION_NAME, SINCE_CHAMPION, Evidence, Verdict, is_better, probe, promote
-from training.tracking import log_bundle, training_run
 
 
 def measured(mean: float, low: float, high: float) -> Lift:
@@ -117,18 +115,9 @@ def per_user(ours: float, **others: float) -> pa.Table:
 
 
 @pytest.fixture
-def registered(tracking_uri, small_bundle, tmp_path):
+def registered(tracking_uri, register_evaluated):
     """Log an evaluated run and register it."""
-
-    def log(table: pa.Table, after: int = 60, until: int = 70) -> int:
-        with training_run(tracking_uri, "training") as run:
-            pq.write_table(table, tmp_path / "per_user.parquet")
-            mlflow.log_artifact(str(tmp_path / "per_user.parquet"), "evaluation")
-            mlflow.log_dict({"holdout": {"after_us": after, "until_us": until}}, "evaluation/table.json")
-            log_bundle(tracking_uri, run.info.run_id, small_bundle)
-        return registry.register_run(tracking_uri, run.info.run_id)
-
-    return log
+    return partial(register_evaluated, tracking_uri)
 
 
 @pytest.fixture
