@@ -19,7 +19,8 @@ from training.snapshot import Events
 
 Scores = NDArray[np.float32]
 _BLOCK = 1_024
-_MAX_DENSE_ITEMS = 12_000
+_MAX_DENSE = 12_000
+"""Users or items of a matrix that is inverted: 600 MB."""
 
 
 def evenly(decay: float) -> Recency:
@@ -176,22 +177,34 @@ def history_matrix(batch: HistoryBatch, recency: Recency, n_items: int) -> csr_m
 
 
 def fit_ease(events: Events, n_items: int, ridge: float, recency: Recency) -> FewUsersEase | ManyUsersEase:
-    """EASE (Steck 2019), exact; in the form that fits the number of users."""
+    """EASE (Steck 2019) in the form that fits the number of users: exact, but that of many users and more items than
+    can be inverted knows the most met ones only.
+    """
     rows = user_rows(events, n_items)
-    if 2 * rows.shape[0] < n_items:
-        gram = np.asarray((rows @ rows.T).todense(), dtype=np.float64)
-        kernel = np.linalg.inv(gram + ridge * np.eye(len(gram))).astype(np.float32)
-        through = np.asarray(rows.T @ kernel, dtype=np.float32)  # (V, U)
-        diagonal = 1 - np.asarray(rows.multiply(through.T).sum(axis=0)).ravel()
-        return FewUsersEase(rows, kernel, diagonal.astype(np.float32), recency)
-    chosen = dense_items(events, n_items, _MAX_DENSE_ITEMS)
-    inverse = np.zeros((len(chosen), len(chosen)), dtype=np.float32)
-    add_gram(inverse, rows[:, chosen])
-    inverse = invert_in_place(inverse, ridge)
-    mirror_upper(inverse)
+    if rows.shape[0] <= min(n_items // 2, _MAX_DENSE):
+        kernel = _inverse_gram(rows.T.tocsr(), ridge)
+        return FewUsersEase(rows, kernel, _unexplained(rows, kernel), recency)
+    chosen = dense_items(events, n_items, _MAX_DENSE)
+    inverse = _inverse_gram(rows[:, chosen], ridge)
     inverse *= (-1 / inverse.diagonal())[None, :]
     inverse[np.diag_indices_from(inverse)] = 0
     return ManyUsersEase(chosen, inverse, n_items, recency)
+
+
+def _inverse_gram(rows: csr_matrix, ridge: float) -> NDArray[np.float32]:
+    """(λI + Xᵀ·X)⁻¹ of rows X."""
+    gram = np.zeros((rows.shape[1], rows.shape[1]), dtype=np.float32)
+    add_gram(gram, rows)
+    inverse = invert_in_place(gram, ridge)
+    mirror_upper(inverse)
+    return inverse
+
+
+def _unexplained(rows: csr_matrix, kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(V,) diagonal of I − Xᵀ·kernel·X."""
+    columns = rows.T.tocsr()
+    blocks = (columns[start : start + _BLOCK] for start in range(0, columns.shape[0], _BLOCK))
+    return np.concatenate([1 - np.asarray(block.multiply(block @ kernel).sum(axis=1)).ravel() for block in blocks])
 
 
 def fit_item_knn(
