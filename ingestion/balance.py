@@ -3,7 +3,6 @@
 landed = accepted + duplicates + rejected, for every source and every ingestion.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -16,11 +15,6 @@ import duckdb
 
 from ingestion.lake import Lake, LedgerEntry, RecordCounts
 from ingestion.lake_schema import RecordType
-
-# What differs from row to row in a reason: values, moments, and places within a line.
-_GOT = re.compile(r" \(got .*?\)(?=; [\w.]+: |$)", re.DOTALL)
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)?")
-_PLACE = re.compile(r": line \d+ column \d+ \(char \d+\)")
 
 
 @dataclass(frozen=True)
@@ -100,24 +94,17 @@ def rejected_rows(
 
 def reasons_of(rejects: Path) -> dict[str, int]:
     """How often each reason occurs among the rejects in a folder, the commonest first."""
-    counted: Counter[str] = Counter()
-    if _rejects(rejects):
-        for reason, n_rows in _query(rejects, "SELECT reason, count(*) FROM rejects GROUP BY reason"):
-            counted[general_reason(reason)] += n_rows
-    return _commonest_first(counted)
+    if not _rejects(rejects):
+        return {}
+    return _commonest_first(dict(_query(rejects, "SELECT general_reason, count(*) FROM rejects GROUP BY ALL")))
 
 
-def general_reason(reason: str) -> str:
-    """The reason without what only this row has: its values, moments and places."""
-    return _PLACE.sub("", _MOMENT.sub("…", _GOT.sub("", reason)))
-
-
-def _reasons_by_ingestion(folder: Path) -> dict[str, Counter[str]]:
-    found: dict[str, Counter[str]] = defaultdict(Counter)
+def _reasons_by_ingestion(folder: Path) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = defaultdict(dict)
     if _rejects(folder / "rejects"):
-        statement = "SELECT ingestion_id, reason, count(*) FROM rejects GROUP BY ALL"
+        statement = "SELECT ingestion_id, general_reason, count(*) FROM rejects GROUP BY ALL"
         for ingestion_id, reason, n_rows in _query(folder / "rejects", statement):
-            found[ingestion_id][general_reason(reason)] += n_rows
+            found[ingestion_id][reason] = n_rows
     return found
 
 

@@ -84,6 +84,7 @@ STAGED_REJECTS_SCHEMA = pa.schema(
         ("source_line", pa.int64()),
         ("record_type", pa.string()),
         ("reason", pa.string()),
+        ("general_reason", pa.string()),
         ("raw", pa.string()),
     ]
 )

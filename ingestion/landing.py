@@ -4,6 +4,7 @@ Batches keep memory flat whatever the size of the source. The whole batch is val
 it is wrong are the bad rows looked at one by one.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,11 @@ from freshet.contract import UtcDatetime
 from ingestion.lake_schema import RecordType, json_text
 
 BATCH_SIZE = 10_000
+
+# What differs from row to row in a reason: values, moments, and places within a line.
+_GOT = re.compile(r" \(got .*?\)(?=; [\w.]+: |$)", re.DOTALL)
+_MOMENT_TEXT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)?")
+_PLACE = re.compile(r": line \d+ column \d+ \(char \d+\)")
 
 
 class RawRow(NamedTuple):
@@ -47,6 +53,11 @@ class Reject:
     received_at: datetime | None
     reason: str
     raw: str
+
+    @property
+    def general_reason(self) -> str:
+        """The reason without what only this row has: its values, moments and places."""
+        return _PLACE.sub("", _MOMENT_TEXT.sub("…", _GOT.sub("", self.reason)))
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,7 @@ class Staging:
                 "source_line": reject.line,
                 "record_type": str(record_type),
                 "reason": reject.reason,
+                "general_reason": reject.general_reason,
                 "raw": reject.raw,
                 "position": position + offset,
             }

@@ -1,10 +1,6 @@
 with rejects as (
 
-    select
-        *,
-        -- "stars: Input should be a valid number (got 'five')" is the same reason, whatever they got.
-        {{ without_matches("reason", " \(got [^;]*\)") }} as kind_of_reason
-    from {{ ref("stg_lake__rejects") }}
+    select * from {{ ref("stg_lake__rejects") }}
 
 ),
 
@@ -13,7 +9,7 @@ numbered as (
     select
         *,
         row_number() over (
-            partition by source, record_type, kind_of_reason order by received_at, source_file, source_line
+            partition by source, record_type, general_reason order by received_at, source_file, source_line
         ) as occurrence
     from rejects
 
@@ -32,13 +28,13 @@ counts as (
     select
         source,
         record_type,
-        kind_of_reason,
+        general_reason,
         count(*) as n_rejected,
         count(distinct source_file) as n_files,
         min(received_at) as first_received_at,
         max(received_at) as last_received_at
     from rejects
-    group by source, record_type, kind_of_reason
+    group by source, record_type, general_reason
 
 ),
 
@@ -47,7 +43,7 @@ reasons as (
     select
         counts.source,
         counts.record_type,
-        counts.kind_of_reason as reason,
+        counts.general_reason as reason,
         counts.n_rejected,
         counts.n_files,
         counts.first_received_at,
@@ -61,7 +57,7 @@ reasons as (
         on
             counts.source = first_ones.source
             and counts.record_type = first_ones.record_type
-            and counts.kind_of_reason = first_ones.kind_of_reason
+            and counts.general_reason = first_ones.general_reason
 
 )
 

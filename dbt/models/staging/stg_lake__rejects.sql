@@ -13,6 +13,7 @@ renamed as (
         source_file,
         record_type,
         reason,
+        general_reason,
         raw as original_row,
 
         source_line,
