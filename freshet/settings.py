@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     openlineage_url: HttpUrl | None = None
     """The OpenLineage server that lineage events go to; without one they go to `lineage/events.jsonl` in the home."""
 
-    verify_sample_size: int = Field(default=10_000, ge=1)
+    verify_sample_size: int = Field(default=2_000, ge=1)
     """How many rows of each feature view `refresh_features` compares with the marts, others after every day of data."""
 
     verify_max_mismatch_share: float = Field(default=0.001, ge=0, le=1)

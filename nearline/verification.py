@@ -181,7 +181,11 @@ class _Verifier:
 
 def _differences(online: Row, expected: Row) -> tuple[str, ...]:
     """The features in which two rows differ, the moment of the row among them."""
-    return tuple(name for name, value in online.items() if _comparable(value) != _comparable(expected.get(name)))
+    return tuple(name for name, value in online.items() if not _is_equal(value, expected.get(name)))
+
+
+def _is_equal(value: Any, other: Any) -> bool:
+    return bool(value == other) or bool(_comparable(value) == _comparable(other))
 
 
 def _comparable(value: Any) -> Any:

@@ -48,13 +48,23 @@
     select ingestion_id from {{ processed_ingestions() }} where model_name = '{{ model_name }}'
 {%- endmacro %}
 
-{#- Whether this model has yet to process a row; true of all rows when it is built anew. -#}
+{#-
+  Whether this model has yet to process a row; true of all rows when it is built anew. The ingestions are asked for and
+  named, so that the warehouse reads from large tables no more than what is new.
+-#}
 {% macro is_new(ingestion_id="ingestion_id") -%}
-    {%- if is_incremental() -%}
-        {{ ingestion_id }} not in ({{ ingestions_processed_by(this.name) }})
+    {%- if execute and is_incremental() -%}
+        {%- set finished = "select distinct ingestion_id from " ~ target.schema ~ ".stg_lake__ingestions" -%}
+        {%- set processed = ingestions_processed_by(this.name) -%}
+        {{ is_one_of(ingestion_id, run_query(finished ~ " where ingestion_id not in (" ~ processed ~ ")")) }}
     {%- else -%}
         true
     {%- endif -%}
+{%- endmacro %}
+
+{#- Whether a text is in the first column of what a query found. -#}
+{% macro is_one_of(text, found) -%}
+    {{ text ~ " in " ~ literals(found.columns[0].values() | list) if found.rows else "false" }}
 {%- endmacro %}
 
 {#-
@@ -104,29 +114,35 @@
 {%- endmacro %}
 
 {#-
-  In tests: whether an entity (a user, an item, an event) has to do with what this build has processed. What earlier
-  builds wrote, they have tested; a build from nothing, and a run of the tests alone, look at everything.
+  In tests: whether a row is of what this build has processed; and whether an entity (a user, an item, an event) has to do
+  with it. What earlier builds wrote, they have tested; a build from nothing, and a run of the tests alone, look at
+  everything.
 -#}
+{% macro is_news(ingestion_id="ingestion_id") -%}
+    {{ "true" if is_everything_tested() else is_one_of(ingestion_id, news_of_build()) }}
+{%- endmacro %}
+
 {% macro is_touched(entity_id, column=none) -%}
-    {%- if build_has_news() -%}
+    {%- if is_everything_tested() -%}
+        true
+    {%- else -%}
         {{ column or entity_id }} in (
             select touched.{{ entity_id }}
             from {{ target.schema }}.stg_lake__events as touched
-            where touched.ingestion_id in (
-                select ingestion_id from {{ processed_ingestions() }} where invocation_id = '{{ invocation_id }}'
-            )
+            where {{ is_news("touched.ingestion_id") }}
         )
-    {%- else -%}
-        true
     {%- endif -%}
 {%- endmacro %}
 
-{% macro build_has_news() -%}
-    {%- if execute -%}
-        {%- set news = "select 1 from " ~ processed_ingestions() ~ " where invocation_id = '" ~ invocation_id ~ "'" -%}
-        {{ return(run_query(news ~ " limit 1").rows | length > 0) }}
-    {%- endif -%}
-    {{ return(false) }}
+{% macro is_everything_tested() -%}
+    {%- set news = news_of_build() -%}
+    {{ return(not news or not news.rows) }}
+{%- endmacro %}
+
+{#- The ingestions that this build has processed. -#}
+{% macro news_of_build() -%}
+    {%- set of_build = " where invocation_id = '" ~ invocation_id ~ "'" -%}
+    {{ return(run_query("select distinct ingestion_id from " ~ processed_ingestions() ~ of_build) if execute else none) }}
 {%- endmacro %}
 
 {#- In tests of keys: which rows to look at. What is rebuilt as a whole is looked at as a whole. -#}

@@ -1,29 +1,19 @@
 {#-
   The counts of `fct_item_popularity_daily` and `fct_user_activity_daily`, up to the step `counts_after_change`: how a
-  day's interactions change them as days go by. Interactions enter all four counts at once, and leave each when its window has passed them. Summed up, the
-  changes are the counts; between two changes nothing happens, so no row is needed.
+  day's interactions change them as days go by. Interactions enter all four counts at once, and leave each when its
+  window has passed them. Summed up, the changes are the counts; between two changes nothing happens, so no row is needed.
 
   Of an entity (an item or a user) with new interactions, the days from the first of these on are counted anew; what
   stood before holds (`counts_before`), and the last 30 days before are looked at again because they are yet to leave.
 -#}
 {% macro window_counts(entity_id, date_column, condition="true", has_active_days=false) -%}
-with interactions as (
-
-    select
-        *,
-        {{ utc_date("known_at") }} as known_date
-    from {{ ref("fct_interactions") }}
-    where {{ condition }}
-
-),
-
-first_new_days as (
+with first_new_days as (
 
     select
         {{ entity_id }},
-        min(known_date) as first_date
-    from interactions
-    where {{ is_new() }}
+        min({{ utc_date("known_at") }}) as first_date
+    from {{ ref("fct_interactions") }}
+    where {{ condition }} and {{ is_new() }}
     group by {{ entity_id }}
 
 ),
@@ -57,14 +47,16 @@ daily_counts as (
     select
         interactions.{{ entity_id }},
         first_new_days.first_date,
-        interactions.known_date,
+        {{ utc_date("interactions.known_at") }} as known_date,
         count(*) as n_interactions,
         -- Feast keeps moments in whole seconds; so do the marts, that online and offline agree.
-        max(date_trunc('second', interactions.occurred_at)) as last_interaction_at
-    from interactions
+        date_trunc('second', max(interactions.occurred_at)) as last_interaction_at
+    from {{ ref("fct_interactions") }} as interactions
     inner join first_new_days on interactions.{{ entity_id }} = first_new_days.{{ entity_id }}
-    where interactions.known_date >= {{ plus_days("first_new_days.first_date", -30) }}
-    group by interactions.{{ entity_id }}, first_new_days.first_date, interactions.known_date
+    where
+        {{ condition }}
+        and interactions.known_at >= {{ start_of_day(plus_days("first_new_days.first_date", -30)) }}
+    group by interactions.{{ entity_id }}, first_new_days.first_date, known_date
 
 ),
 

@@ -1,23 +1,20 @@
 -- No feature row may rest on an event that happened, or became known, after the row's event_timestamp; and none may
 -- miss one that was known by then. Recounted from the interactions by another way than the marts take: day by day, all
--- that was known by the end of each, looked up as of each row.
-with interactions as (
+-- that was known by the end of each. Of what was there before, the rows from the first new day on are recounted, upon
+-- the last one before it, which the build that wrote it has tested.
+{%- set daily_marts = [
+    ("fct_user_activity_daily", "user_id", "activity_date", "true"),
+    ("fct_item_popularity_daily", "item_id", "popularity_date", "not is_negative"),
+] %}
 
-    select
-        *,
-        {{ utc_date("known_at") }} as known_date
-    from {{ ref("fct_interactions") }}
-
-),
-
-user_totals as (
+with user_totals as (
 
     select
         user_id,
         count(*) as n_known,
         count(distinct item_id) as n_met,
         max(known_at) as known_at
-    from interactions
+    from {{ ref("fct_interactions") }}
     where {{ is_touched("user_id") }}
     group by user_id
 
@@ -69,7 +66,7 @@ events_from_the_future as (
         events_in_states.user_id as entity_id,
         events_in_states.event_timestamp
     from events_in_states
-    left join interactions
+    left join {{ ref("fct_interactions") }} as interactions
         on
             events_in_states.event_id = interactions.event_id
             and events_in_states.user_id = interactions.user_id
@@ -79,71 +76,93 @@ events_from_the_future as (
         or interactions.received_at > events_in_states.event_timestamp
 
 ),
+{%- for mart, entity_id, date_column, condition in daily_marts %}
 
-user_days as (
+    {{ mart }}_first_days as (
 
-    select
-        user_id,
-        known_date,
-        sum(count(*)) over (partition by user_id order by known_date) as n_known
-    from interactions
-    where {{ is_touched("user_id") }}
-    group by user_id, known_date
+        select
+            {{ entity_id }},
+            min({{ utc_date("known_at") }}) as first_date
+        from {{ ref("fct_interactions") }}
+        where {{ condition }} and {{ is_news() }}
+        group by {{ entity_id }}
 
-),
+    ),
 
-activity_from_the_future as (
+    {{ mart }}_before as (
 
-    select
-        'fct_user_activity_daily' as mart,
-        activity.user_id as entity_id,
-        activity.event_timestamp
-    from {{ ref("fct_user_activity_daily") }} as activity
-    asof left join user_days
-        on activity.user_id = user_days.user_id and activity.activity_date >= user_days.known_date
-    where
-        {{ is_touched("user_id", "activity.user_id") }}
-        and (
-            activity.n_interactions_total is distinct from user_days.n_known
-            or activity.event_timestamp is distinct from {{ end_of_day("activity.activity_date") }}
-        )
+        select
+            known.{{ entity_id }},
+            max_by(known.n_interactions_total, known.{{ date_column }}) as n_known
+        from {{ ref(mart) }} as known
+        inner join {{ mart }}_first_days as first_days on known.{{ entity_id }} = first_days.{{ entity_id }}
+        where known.{{ date_column }} < first_days.first_date
+        group by known.{{ entity_id }}
 
-),
+    ),
 
-item_days as (
+    -- What each day added, and what the mart says of it.
+    {{ mart }}_days as (
 
-    select
-        item_id,
-        known_date,
-        sum(count(*)) over (partition by item_id order by known_date) as n_known
-    from interactions
-    where not is_negative and {{ is_touched("item_id") }}
-    group by item_id, known_date
+        select
+            interactions.{{ entity_id }},
+            {{ utc_date("interactions.known_at") }} as known_date,
+            count(*) as n_new,
+            null as n_said,
+            null as event_timestamp
+        from {{ ref("fct_interactions") }} as interactions
+        inner join {{ mart }}_first_days as first_days on interactions.{{ entity_id }} = first_days.{{ entity_id }}
+        where {{ condition }} and {{ utc_date("interactions.known_at") }} >= first_days.first_date
+        group by interactions.{{ entity_id }}, known_date
 
-),
+        union all
 
-popularity_from_the_future as (
+        select
+            features.{{ entity_id }},
+            features.{{ date_column }} as known_date,
+            0 as n_new,
+            features.n_interactions_total as n_said,
+            features.event_timestamp
+        from {{ ref(mart) }} as features
+        left join {{ mart }}_first_days as first_days on features.{{ entity_id }} = first_days.{{ entity_id }}
+        -- Where everything is tested, a row of whom nothing is known is wrong as well.
+        where features.{{ date_column }} >= first_days.first_date or {{ is_everything_tested() }}
 
-    select
-        'fct_item_popularity_daily' as mart,
-        popularity.item_id as entity_id,
-        popularity.event_timestamp
-    from {{ ref("fct_item_popularity_daily") }} as popularity
-    asof left join item_days
-        on popularity.item_id = item_days.item_id and popularity.popularity_date >= item_days.known_date
-    where
-        {{ is_touched("item_id", "popularity.item_id") }}
-        and (
-            popularity.n_interactions_total is distinct from item_days.n_known
-            or popularity.event_timestamp is distinct from {{ end_of_day("popularity.popularity_date") }}
-        )
+    ),
 
-)
+    {{ mart }}_known as (
+
+        select
+            days.{{ entity_id }} as entity_id,
+            days.known_date,
+            days.n_said,
+            days.event_timestamp,
+            coalesce(known_before.n_known, 0)
+            + sum(days.n_new) over (partition by days.{{ entity_id }} order by days.known_date) as n_known
+        from {{ mart }}_days as days
+        left join {{ mart }}_before as known_before on days.{{ entity_id }} = known_before.{{ entity_id }}
+
+    ),
+
+    {{ mart }}_of_another_time as (
+
+        select
+            '{{ mart }}' as mart,
+            entity_id,
+            event_timestamp
+        from {{ mart }}_known
+        where
+            n_said is not null
+            and (n_said != n_known or event_timestamp is distinct from {{ end_of_day("known_date") }})
+
+    )
+    {{- "," if not loop.last }}
+{%- endfor %}
 
 select * from states_of_another_time_or_size
 union all
 select * from events_from_the_future
-union all
-select * from activity_from_the_future
-union all
-select * from popularity_from_the_future
+{%- for mart, _, _, _ in daily_marts %}
+    union all
+    select * from {{ mart }}_of_another_time
+{%- endfor %}

@@ -5,13 +5,7 @@
     "received_at", "known_at", "session_id", "recommendation_id",
 ] %}
 
-with impressions as (
-
-    select * from {{ ref("int_impressions") }}
-
-),
-
-new_interactions as (
+with new_interactions as (
 
     select
         *,
@@ -31,31 +25,26 @@ first_newcomers as (
 
 ),
 
-known_interactions as (
-
-    {% if is_incremental() -%}
-        select * from {{ this }}
-    {%- else -%}
-        select
-            *,
-            0 as session_number
-        from new_interactions
-        where false
-    {%- endif %}
-
-),
-
 -- Sessions are counted from a user's first: what happened after a newcomer is numbered anew, what came before is not.
 earlier_sessions as (
 
-    select
-        known_interactions.user_id,
-        max(known_interactions.occurred_at) as last_occurred_at,
-        max(known_interactions.session_number) as n_sessions
-    from known_interactions
-    inner join first_newcomers on known_interactions.user_id = first_newcomers.user_id
-    where known_interactions.occurred_at < first_newcomers.occurred_at
-    group by known_interactions.user_id
+    {% if is_incremental() -%}
+        select
+            known.user_id,
+            max(known.occurred_at) as last_occurred_at,
+            max(known.session_number) as n_sessions
+        from {{ this }} as known
+        inner join first_newcomers on known.user_id = first_newcomers.user_id
+        where known.occurred_at < first_newcomers.occurred_at
+        group by known.user_id
+    {%- else -%}
+        select
+            user_id,
+            occurred_at as last_occurred_at,
+            0 as n_sessions
+        from first_newcomers
+        where false
+    {%- endif %}
 
 ),
 
@@ -63,12 +52,14 @@ interactions_to_number as (
 
     select {{ columns | join(", ") }} from new_interactions
 
-    union all
+    {% if is_incremental() %}
+        union all
 
-    select known_interactions.{{ columns | join(", known_interactions.") }}
-    from known_interactions
-    inner join first_newcomers on known_interactions.user_id = first_newcomers.user_id
-    where known_interactions.occurred_at >= first_newcomers.occurred_at
+        select known.{{ columns | join(", known.") }}
+        from {{ this }} as known
+        inner join first_newcomers on known.user_id = first_newcomers.user_id
+        where known.occurred_at >= first_newcomers.occurred_at
+    {% endif %}
 
 ),
 
@@ -105,31 +96,46 @@ numbered as (
 
 ),
 
--- An impression that arrives after the interaction that answers it is found all the same.
-answers_to_new_impressions as (
+{% if is_incremental() -%}
 
-    select
-        known_interactions.{{ columns | join(", known_interactions.") }},
-        known_interactions.session_number
-    from known_interactions
-    inner join impressions
-        on
-            known_interactions.recommendation_id = impressions.recommendation_id
-            and known_interactions.user_id = impressions.user_id
-            and known_interactions.item_id = impressions.item_id
-    where
-        {{ is_new("impressions.ingestion_id") }}
-        and known_interactions.event_id not in (select numbered.event_id from numbered)
+    new_impressions as (
 
-),
+        select
+            recommendation_id,
+            user_id,
+            item_id
+        from {{ ref("int_impressions") }}
+        where {{ is_new() }}
+
+    ),
+
+    -- An impression that arrives after the interaction that answers it is found all the same.
+    answers_to_new_impressions as (
+
+        select
+            known.{{ columns | join(", known.") }},
+            known.session_number
+        from {{ this }} as known
+        inner join new_impressions
+            on
+                known.recommendation_id = new_impressions.recommendation_id
+                and known.user_id = new_impressions.user_id
+                and known.item_id = new_impressions.item_id
+        where known.event_id not in (select numbered.event_id from numbered)
+
+    ),
+
+{%- endif %}
 
 interactions as (
 
     select * from numbered
 
-    union all
+    {% if is_incremental() %}
+        union all
 
-    select * from answers_to_new_impressions
+        select * from answers_to_new_impressions
+    {% endif %}
 
 ),
 
@@ -153,7 +159,7 @@ interactions_with_impressions as (
         impressions.impression_event_id,
         impressions.impression_rank
     from interactions
-    left join impressions
+    left join {{ ref("int_impressions") }} as impressions
         on
             interactions.recommendation_id = impressions.recommendation_id
             and interactions.user_id = impressions.user_id

@@ -146,11 +146,10 @@ pairs as (
 scored as (
 
     select
-        items.item_id,
-        others.item_id as other_id,
+        pairs.item_number,
+        pairs.other_number,
         pairs.n_sessions_together,
-        pairs.n_sessions_together / sqrt(items.n_sessions * others.n_sessions) as similarity,
-        greatest(items.known_at, others.known_at) as event_timestamp
+        pairs.n_sessions_together / sqrt(items.n_sessions * others.n_sessions) as similarity
     from pairs
     inner join items on pairs.item_number = items.item_number
     inner join items as others on pairs.other_number = others.item_number
@@ -161,9 +160,8 @@ scored as (
 directed as (
 
     select
-        item_id,
-        other_id as neighbour_id,
-        event_timestamp,
+        item_number,
+        other_number as neighbour_number,
         similarity,
         n_sessions_together
     from scored
@@ -171,35 +169,39 @@ directed as (
     union all
 
     select
-        other_id as item_id,
-        item_id as neighbour_id,
-        event_timestamp,
+        other_number as item_number,
+        item_number as neighbour_number,
         similarity,
         n_sessions_together
     from scored
 
 ),
 
+-- The numbers are in the order of the ids, so that equals are ranked by id.
 ranked as (
 
     select
-        item_id,
+        *,
         row_number() over (
-            partition by item_id order by similarity desc, n_sessions_together desc, neighbour_id asc
-        ) as neighbour_rank,
-        neighbour_id,
-        event_timestamp,
-        similarity,
-        n_sessions_together
+            partition by item_number order by similarity desc, n_sessions_together desc, neighbour_number asc
+        ) as neighbour_rank
     from directed
 
 ),
 
 nearest as (
 
-    select *
+    select
+        items.item_id,
+        ranked.neighbour_rank,
+        neighbours.item_id as neighbour_id,
+        greatest(items.known_at, neighbours.known_at) as event_timestamp,
+        ranked.similarity,
+        ranked.n_sessions_together
     from ranked
-    where neighbour_rank <= {{ var("max_item_neighbours") }}
+    inner join items on ranked.item_number = items.item_number
+    inner join items as neighbours on ranked.neighbour_number = neighbours.item_number
+    where ranked.neighbour_rank <= {{ var("max_item_neighbours") }}
 
 )
 

@@ -10,37 +10,13 @@ versions as (
 
 ),
 
-events as (
-
-    select * from {{ ref("stg_lake__events") }}
-
-),
-
-user_items as (
-
-    select * from {{ ref("int_interactions_accumulated") }}
-
-),
-
-interactions as (
-
-    select
-        item_id,
-        impression_event_id,
-        known_at,
-        {{ utc_date("known_at") }} as known_date
-    from {{ ref("fct_interactions") }}
-    where not is_negative
-
-),
-
 -- Windows end where the knowledge ends: a clock on the wall would make every build another.
 newest as (
 
     select
         max(known_at) as known_at,
         {{ utc_date("max(known_at)") }} as known_date
-    from user_items
+    from {{ ref("int_interactions_accumulated") }}
 
 ),
 
@@ -57,25 +33,24 @@ totals as (
         cast(sum(sum_of_ratings) as double) / cast(nullif(sum(n_ratings), 0) as double) as mean_rating,
         min(first_interaction_at) as first_interaction_at,
         max(last_interaction_at) as last_interaction_at
-    from user_items
+    from {{ ref("int_interactions_accumulated") }}
     group by item_id
 
 ),
 
+-- The last seven days, and the seven before, as they were counted on their last day.
 windows as (
 
     select
-        interactions.item_id,
-        count(*) filter (
-            where {{ days_between("interactions.known_date", "newest.known_date") }} < 7
-        ) as n_interactions_7d,
-        count(*) filter (
-            where {{ days_between("interactions.known_date", "newest.known_date") }} >= 7
+        popularity.item_id,
+        max_by(popularity.n_interactions_7d, popularity.popularity_date) as n_interactions_7d,
+        max_by(popularity.n_interactions_7d, popularity.popularity_date) filter (
+            where popularity.popularity_date <= {{ plus_days("newest.known_date", -7) }}
         ) as n_interactions_previous_7d
-    from interactions
+    from {{ ref("fct_item_popularity_daily") }} as popularity
     cross join newest
-    where {{ days_between("interactions.known_date", "newest.known_date") }} < 14
-    group by interactions.item_id
+    where popularity.popularity_date <= newest.known_date
+    group by popularity.item_id
 
 ),
 
@@ -83,8 +58,8 @@ windows as (
 answered as (
 
     select distinct impression_event_id
-    from interactions
-    where impression_event_id is not null
+    from {{ ref("fct_interactions") }}
+    where impression_event_id is not null and not is_negative
 
 ),
 
@@ -95,7 +70,7 @@ impressions as (
         count(*) as n_impressions,
         count(answered.impression_event_id) as n_answered,
         max(events.known_at) as known_at
-    from events
+    from {{ ref("stg_lake__events") }} as events
     left join answered on events.event_id = answered.impression_event_id
     where events.event_type = 'impression'
     group by events.item_id
