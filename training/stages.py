@@ -48,6 +48,8 @@ logger = logging.getLogger(__name__)
 Scores = NDArray[np.float32]
 _BLEND_SCORES_PER_MINUTE = 12e6
 """A tenth of what all heads together score while their weights are found."""
+_FITS_TO_COME = 3
+"""Of the item-item head, after the one whose time is known: as chosen, for the test, and on everything."""
 
 
 @dataclass
@@ -141,7 +143,9 @@ def choose(
         return Choices.load(path), trained
     with watch.step("choose: item-item head"):
         limits = (config.tuning_items, config.tuning_events)
+        began = time.monotonic()
         usual = fit_item_item(snapshot.training, stage.vectors, config.item_item)
+        budget.reserve(_FITS_TO_COME * (time.monotonic() - began))
         recency = choose_recency(usual, snapshot, targets, config.seed, budget.share(0.05))
         until = budget.share(0.2)
         item_item = choose_item_item(snapshot, stage.vectors, config.item_item, recency, limits, config.seed, until)

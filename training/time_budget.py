@@ -1,7 +1,7 @@
 """How long a run may take: each step that can stop early gets a share of what is left.
 
 What cannot stop early is made smaller: a large catalogue is judged on fewer events. Texts are read and the chosen heads
-fitted three times whatever it takes, so a budget far below that is overrun, and what the shares leave is for them.
+fitted three times whatever it takes: what is known of that is reserved, but a budget far below it is overrun.
 """
 
 import math
@@ -13,7 +13,6 @@ Option = TypeVar("Option")
 
 ENDLESS = math.inf
 """A moment that never comes."""
-
 
 _FEWEST_EVENTS = 500
 
@@ -33,6 +32,10 @@ class TimeBudget:
         if not math.isfinite(self._minutes):
             return events
         return min(events, max(_FEWEST_EVENTS, int(self._minutes * scores_per_minute / n_items)))
+
+    def reserve(self, seconds: float) -> None:
+        """Keep so much of the end for what must be done whatever it takes: the shares are of the rest."""
+        self._ends -= seconds
 
     def share(self, fraction: float) -> float:
         """The moment by ``time.monotonic`` at which a fraction of what is left will have passed."""

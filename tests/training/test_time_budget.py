@@ -16,6 +16,14 @@ def test_a_share_is_a_fraction_of_what_is_left():
     assert math.isclose(budget.share(0.25) - now, 150, abs_tol=2)
 
 
+def test_what_is_reserved_for_the_end_is_not_shared_out():
+    budget = TimeBudget(10)
+    budget.reserve(200)
+    assert math.isclose(budget.share(0.5) - time.monotonic(), 200, abs_tol=2)
+    budget.reserve(1_000)
+    assert math.isclose(budget.share(0.5) - time.monotonic(), 0, abs_tol=2)
+
+
 def test_a_large_catalogue_is_judged_on_fewer_events_but_never_on_none():
     assert TimeBudget(10).affordable(4_000, n_items=60_000, scores_per_minute=12e6) == 2_000
     assert TimeBudget(10).affordable(4_000, n_items=6_000, scores_per_minute=12e6) == 4_000
