@@ -47,6 +47,10 @@ class SequenceConfig:
     """Epochs without a better validation before training stops."""
     refit_share: float = 0.3
     """Epochs of a warm-started refit, as a share of the best epoch found on validation."""
+    replay: float = 0.25
+    """Older windows that an update learns from again, for each one with something new."""
+    distillation: float = 0.5
+    """Weight, in an update, of the divergence from the earlier network's answers."""
 
 
 class SequenceNetwork(nn.Module):

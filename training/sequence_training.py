@@ -4,6 +4,7 @@ Every epoch ends with a checkpoint and draws its chance from (seed, epoch) alone
 its last epoch and ends with the same weights as one that was not.
 """
 
+import copy
 import json
 import logging
 import math
@@ -23,6 +24,7 @@ from freshet.files import write_text
 from training.history import PADDING, History, HistoryBatch
 from training.sequence_head import SequenceHead, gap_buckets
 from training.sequence_network import SequenceConfig, SequenceNetwork, export_onnx
+from training.sequence_windows import Windows, fresh_and_replayed, windows, windows_per_step
 from training.snapshot import Events
 from training.time_budget import ENDLESS
 
@@ -101,14 +103,19 @@ class WarmStart:
     network: SequenceNetwork
     earlier_items: NDArray[np.int64]  # (n,) items known then, in the earlier network …
     items: NDArray[np.int64]  # (n,) … and in the new one
+    fresh_after: int | None = None
+    """Learn from what happened after this moment (microseconds), replay some of the rest, and stay near the earlier
+    network's answers; None learns from everything anew."""
 
     @classmethod
-    def between(cls, network: SequenceNetwork, earlier_ids: list[str], ids: list[str]) -> "WarmStart":
+    def between(
+        cls, network: SequenceNetwork, earlier_ids: list[str], ids: list[str], fresh_after: int | None = None
+    ) -> "WarmStart":
         """Match items by id; those new since then start as they would without."""
         place = {item_id: index for index, item_id in enumerate(ids)}
         pairs = [(then, place[item_id]) for then, item_id in enumerate(earlier_ids) if item_id in place]
         both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        return cls(network, both[:, 0], both[:, 1])
+        return cls(network, both[:, 0], both[:, 1], fresh_after)
 
     @torch.no_grad()
     def carry_over(self, network: SequenceNetwork) -> None:
@@ -121,14 +128,6 @@ class WarmStart:
                 value.copy_(earlier[name])
 
 
-@dataclass(frozen=True)
-class Windows:
-    """(N, T) histories to learn from, with the item that followed each position."""
-
-    batch: HistoryBatch
-    following: NDArray[np.int64]  # (N, T), PADDING where nothing followed
-
-
 def _trial_histories(n_items: int, max_length: int) -> HistoryBatch:
     """Histories of all kinds of length, at random but always the same."""
     generator = np.random.default_rng(0)
@@ -138,26 +137,6 @@ def _trial_histories(n_items: int, max_length: int) -> HistoryBatch:
         times = np.sort(generator.integers(0, 10**13, length))
         histories.append(History(generator.integers(0, n_items, length).astype(np.int32), times))
     return HistoryBatch.of(histories, [10**13] * len(lengths))
-
-
-def windows(events: Events, length: int, offset: int) -> Windows:
-    """Cut every user's history into runs of ``length``, shifted by ``offset``, so that epochs see different cuts."""
-    rows = np.arange(len(events))
-    has_next = np.r_[events.user[1:] == events.user[:-1], False]
-    position = rows - events.first_of_user + offset
-    starts = np.flatnonzero((rows == events.first_of_user) | (position % length == 0))
-    index = starts[:, None] + np.arange(length)[None, :]  # (N, T)
-    ends = np.r_[starts[1:], len(events)]
-    inside = (index < ends[:, None]) & has_next[np.minimum(index, len(events) - 1)]
-    index = np.where(inside, index, 0)
-    order = np.argsort(inside, axis=1, kind="stable")  # padding stands left, as everywhere
-    index, inside = np.take_along_axis(index, order, axis=1), np.take_along_axis(inside, order, axis=1)
-    some = inside.any(axis=1)
-    index, inside = index[some], inside[some]
-    items = np.where(inside, events.item[index], PADDING).astype(np.int32)
-    times = np.where(inside, events.occurred_at[index], 0)
-    following = np.where(inside, events.item[index + inside], PADDING).astype(np.int64)
-    return Windows(HistoryBatch(items, times, events.occurred_at[index[:, -1] + 1]), following)
 
 
 def train_sequence(
@@ -182,8 +161,11 @@ def train_sequence(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = SequenceNetwork(len(vectors), vectors.shape[1], config)
+    teacher: SequenceNetwork | None = None
     if warm_start is not None:
         warm_start.carry_over(network)
+        if warm_start.fresh_after is not None:
+            teacher = copy.deepcopy(network).eval()
     rate = config.learning_rate * (0.3 if warm_start is not None else 1.0)
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True)
     run = TrainedSequence(network, text, fade, best_epoch=0)
@@ -191,7 +173,9 @@ def train_sequence(
     with tqdm(total=epochs, initial=len(run.curve), desc=title, unit="epoch", disable=None) as bar:
         while len(run.curve) < epochs and not _is_over(run, config, validate):
             epoch, began = len(run.curve) + 1, time.monotonic()
-            loss = _train_epoch(run, optimizer, events, epoch, epochs, seed, rate)
+            generator = np.random.default_rng([seed, epoch])
+            cut = _windows_of(events, config, warm_start, generator)
+            loss = _train_epoch(run, optimizer, cut, epoch, epochs, rate, teacher, generator)
             figures = {"epoch": float(epoch), "loss": loss}
             if validate is not None:
                 figures["ndcg_at_10"] = validate(network.eval(), text, fade)
@@ -214,19 +198,28 @@ def _is_over(run: TrainedSequence, config: SequenceConfig, validate: Validate | 
     return validate is not None and len(run.curve) - run.best_epoch >= config.patience
 
 
+def _windows_of(
+    events: Events, config: SequenceConfig, warm_start: WarmStart | None, generator: np.random.Generator
+) -> Windows:
+    """An epoch's windows, cut somewhere else in each."""
+    cut = windows(events, config.max_length, int(generator.integers(config.max_length)))
+    if warm_start is None or warm_start.fresh_after is None:
+        return cut
+    return fresh_and_replayed(cut, warm_start.fresh_after, config.replay, generator)
+
+
 def _train_epoch(
     run: TrainedSequence,
     optimizer: torch.optim.Optimizer,
-    events: Events,
+    cut: Windows,
     epoch: int,
     epochs: int,
-    seed: int,
     rate: float,
+    teacher: SequenceNetwork | None,
+    generator: np.random.Generator,
 ) -> float:
     """One pass; the learning rate falls along a half cosine over all epochs. Returns the mean loss."""
     config = run.network.config
-    generator = np.random.default_rng([seed, epoch])
-    cut = windows(events, config.max_length, int(generator.integers(config.max_length)))
     shuffled = generator.permutation(len(cut.batch))
     size = windows_per_step(cut, config)
     steps = -(-len(shuffled) // size)
@@ -237,7 +230,7 @@ def _train_epoch(
         for step in range(steps):
             for group in optimizer.param_groups:
                 group["lr"] = rate * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * (epoch - 1 + step / steps) / epochs)))
-            loss, n_learned = _loss(run, cut, shuffled[step * size : (step + 1) * size], generator)
+            loss, n_learned = _loss(run, cut, shuffled[step * size : (step + 1) * size], generator, teacher)
             optimizer.zero_grad()
             (loss / n_learned).backward()
             torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
@@ -246,41 +239,61 @@ def _train_epoch(
     return total / max(n_positions, 1)
 
 
-def windows_per_step(cut: Windows, config: SequenceConfig) -> int:
-    """As many as configured, or more until a step is half full: it costs the whole catalogue's parameters anyway."""
-    if len(cut.batch) == 0:  # nobody met two things
-        return config.batch_size
-    filled = float((cut.following != PADDING).mean())
-    return max(config.batch_size, math.ceil(config.batch_size / (2 * filled)))
-
-
 def _loss(
-    run: TrainedSequence, cut: Windows, rows: NDArray[np.int64], generator: np.random.Generator
+    run: TrainedSequence,
+    cut: Windows,
+    rows: NDArray[np.int64],
+    generator: np.random.Generator,
+    teacher: SequenceNetwork | None,
 ) -> tuple[Tensor, int]:
-    """Summed cross-entropy over all positions of some windows, and how many there were."""
-    config, network = run.network.config, run.network
-    n_items = len(run.fade)
+    """Summed cross-entropy over all positions of some windows, and how many there were.
+
+    With a teacher, the Kullback-Leibler divergence from its answers is added: what it knew is not to be forgotten.
+    """
+    config, n_items = run.network.config, len(run.fade)
     used = int((cut.following[rows] != PADDING).sum(axis=1).max())  # padding stands left: what nobody fills is cut off
     batch, following = cut.batch.rows(rows).newest(used), cut.following[rows, -used:]
     hidden = torch.from_numpy(generator.random(n_items, dtype=np.float32) < config.item_dropout)
     fade = torch.where(hidden, torch.zeros(()), run.fade)
+    right = torch.from_numpy(following[following != PADDING])  # (n,)
+    others = None
+    if n_items > config.negatives + 1:
+        others = torch.from_numpy(generator.choice(n_items, config.negatives, replace=False))
+    is_asked = torch.from_numpy(following != PADDING)
+    logits = _logits(run.network, run.text, fade, batch, is_asked, right, others)
+    target = right if others is None else torch.zeros_like(right)
+    loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
+    if teacher is not None:
+        with torch.no_grad():
+            known = _logits(teacher, run.text, run.fade, batch, is_asked, right, others).log_softmax(1)
+        forgotten = torch.nn.functional.kl_div(logits.log_softmax(1), known, reduction="sum", log_target=True)
+        loss = loss + config.distillation * forgotten
+    return loss, len(right)
+
+
+def _logits(
+    network: SequenceNetwork,
+    text: Tensor,
+    fade: Tensor,
+    batch: HistoryBatch,
+    is_asked: Tensor,
+    right: Tensor,
+    others: Tensor | None,
+) -> Tensor:
+    """(n, V) at the n positions that are asked about; with ``others`` (k,) sampled, (n, 1 + k) and the right one first.
+
+    Each sampled item stands for several of the catalogue: with the logarithm of how many, this is the full softmax.
+    """
     items = torch.from_numpy(np.maximum(batch.items, 0).astype(np.int64))
-    users = network.reader(
-        network.item_vectors(run.text, fade, items.flatten()).unflatten(0, items.shape),
-        torch.from_numpy(gap_buckets(batch)),
-    )
-    is_target = torch.from_numpy(following != PADDING)
-    users, right = users[is_target], torch.from_numpy(following[following != PADDING])  # (n, D), (n,)
-    if n_items <= config.negatives + 1:
-        logits = users @ network.item_vectors(run.text, fade, torch.arange(n_items)).T + network.item_bias
-        return torch.nn.functional.cross_entropy(logits, right, reduction="sum"), len(right)
-    others = torch.from_numpy(generator.choice(n_items, config.negatives, replace=False))
-    # Each sampled item stands for several of the catalogue: with the logarithm of how many, this is the full softmax.
-    logits = users @ network.item_vectors(run.text, fade, others).T + network.item_bias[others]
-    logits = logits + float(np.log((n_items - 1) / config.negatives))
+    vectors = network.item_vectors(text, fade, items.flatten()).unflatten(0, items.shape)
+    users = network.reader(vectors, torch.from_numpy(gap_buckets(batch)))[is_asked]  # (n, D)
+    if others is None:
+        return users @ network.item_vectors(text, fade, torch.arange(len(fade))).T + network.item_bias
+    logits = users @ network.item_vectors(text, fade, others).T + network.item_bias[others]
+    logits = logits + math.log((len(fade) - 1) / len(others))
     logits = logits.masked_fill(others[None, :] == right[:, None], -1e9)
-    own = (users * network.item_vectors(run.text, fade, right)).sum(1) + network.item_bias[right]
-    return (torch.logsumexp(torch.cat([own[:, None], logits], dim=1), dim=1) - own).sum(), len(right)
+    own = (users * network.item_vectors(text, fade, right)).sum(1) + network.item_bias[right]
+    return torch.cat([own[:, None], logits], dim=1)
 
 
 def _checkpoint(

@@ -8,7 +8,8 @@ import torch
 from training.history import History, HistoryBatch
 from training.sequence_head import N_GAP_BUCKETS, SequenceHead, gap_buckets
 from training.sequence_network import SequenceConfig
-from training.sequence_training import TrainedSequence, WarmStart, train_sequence, windows, windows_per_step
+from training.sequence_training import TrainedSequence, WarmStart, train_sequence
+from training.sequence_windows import windows, windows_per_step
 from training.snapshot import Events
 
 SMALL = SequenceConfig(embedding_size=16, heads=2, max_length=8, batch_size=8, dropout=0.0, learning_rate=0.02)
