@@ -2,13 +2,13 @@
 
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from freshet.settings import SettingsError
+from freshet.settings import SettingsError, load_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +34,13 @@ def train(
             "Instead of FRESHET_TRAIN_BUDGET_MINUTES.",
         ),
     ] = None,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update",
+            help="Go on from the champion with what came since, choosing nothing anew: minutes become seconds.",
+        ),
+    ] = False,
     promote: Annotated[bool, typer.Option(help="Let the gate decide; otherwise register as challenger only.")] = True,
 ) -> None:
     """Choose on validation, judge on the newest events, refit on everything, register, promote if better."""
@@ -42,9 +49,10 @@ def train(
     from training.config import ConfigError, load_config
     from training.dataset import DatasetError
     from training.registry import RegistryError
+    from training.retraining import version_to_update
     from training.train import train as run
 
-    form = {
+    form: dict[str, Any] = {
         "as_of": moment_in_micros(as_of),
         "seed": seed,
         "epochs": epochs,
@@ -52,6 +60,8 @@ def train(
         "budget_minutes": budget_minutes,
     }
     try:
+        if update:
+            form["update_of"] = version_to_update(load_settings().tracking_uri)
         result = run(*load_config(form), promote_if_better=promote)
     except (BackboneError, ConfigError, DatasetError, RegistryError) as error:
         errors.print(f"[red]freshet:[/] {error}", highlight=False, soft_wrap=True)

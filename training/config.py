@@ -14,7 +14,7 @@ from training.item_item import ItemItemConfig
 from training.sequence_network import SequenceConfig
 from training.transitions import TransitionConfig
 
-_CODE = 9
+_CODE = 10
 """Raised when the same configuration and data would give another model: work kept from before is then not reused."""
 
 
@@ -34,6 +34,8 @@ class TrainConfig:
     """Item order, weights, samples, ties and bootstrap draw from it."""
     as_of: int | None = None
     """Microseconds since 1970: train as if nothing later were known. None takes everything there is."""
+    update_of: int | None = None
+    """Version to go on from with what came since, choosing nothing anew; None trains a whole new model."""
     budget_minutes: float | None = Settings.model_fields["train_budget_minutes"].default
     """Minutes for a run: fewer settings are tried and fewer epochs trained. None takes the time that it takes."""
     text_size: int = 256

@@ -66,6 +66,16 @@ class Marts:
         first = min(first, moments[np.searchsorted(moments, second) - 1])
         return int(first), int(second)
 
+    def middle_after(self, moment: int) -> int:
+        """The median moment of what happened after another one. Raises DatasetError where that is too little."""
+        later = np.sort(self.occurred_at[self.occurred_at > moment])
+        if len(later) == 0 or later[0] == later[-1]:
+            raise DatasetError(
+                "nothing has happened since the version to go on from was trained: ingest, then transform"
+            )
+        middle = int(later[(len(later) - 1) // 2])
+        return middle if middle < later[-1] else int(later[later < middle][-1])
+
     @property
     def last_moment(self) -> int:
         """When the newest interaction had happened and was known."""

@@ -41,7 +41,7 @@ from training.ratings import RatingRow, Ratings, judge_ratings
 from training.results_table import CUTS, ListFigures, per_user_of, rows_of
 from training.slices import NEEDS_CLOCK, slices_of
 from training.snapshot import Snapshot, Targets
-from training.stages import Stage, Stopwatch, choose, prepare_stage, refit
+from training.stages import Earlier, Stage, Stopwatch, choose, prepare_stage, refit
 from training.variants import PARTS, WITHOUT, Variants
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ def _fitted(
         return Each(baselines), costs
     tuning, fitting = Stopwatch(), Stopwatch()
     made, trained = choose(first, config, tuning, baselines=())
-    recommender, _ = refit(second, made, (first, trained) if trained else None, config, fitting)
+    recommender, _ = refit(second, made, Earlier.of(first, trained), config, fitting)
     costs.tuning_seconds[RECOMMENDER_NAME] = round(sum(tuning.seconds.values()), 1)
     costs.seconds[RECOMMENDER_NAME] = round(sum(fitting.seconds.values()), 1)
     costs.numbers[RECOMMENDER_NAME] = numbers_in(recommender)

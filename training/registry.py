@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 MODEL_NAME = "freshet-recommender"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+UPDATE_OF = "update_of"
+"""Tag of versions that went on from another one: its number."""
 _MAX_TEXT = 5_000
 
 

@@ -34,6 +34,14 @@ def retraining_reason(
     return None
 
 
+def version_to_update(tracking_uri: str) -> int:
+    """The champion's number. Raises RegistryError if there is none."""
+    found = registry.champion(tracking_uri)
+    if found is None:
+        raise registry.RegistryError("there is no champion to update: run `freshet train` first")
+    return found.version
+
+
 def trained_until(tracking_uri: str) -> datetime | None:
     """The newest event that any registered version has learned from."""
     ends = [version.tags.get("data.until") for version in registry.versions(tracking_uri)]

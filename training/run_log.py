@@ -9,7 +9,9 @@ from training import report
 from training.blend import REGIMES
 from training.bundle import git_commit
 from training.config import TrainConfig
+from training.continuation import FOLDER as CONTINUATION
 from training.llm_recommender import HEADS
+from training.registry import UPDATE_OF
 from training.results_table import Row
 from training.stages import Choices, Stopwatch
 from training.tracking import log_bundle, training_run
@@ -36,6 +38,8 @@ def log_run(
         mlflow.log_params(_flat({**config.as_dict(), "chosen": asdict(choices) | {"curve": None, "weights": weights}}))
         data, commit = described["data"], git_commit()
         mlflow.set_tags({"git_commit": commit, "data.content_hash": data["content_hash"], "data.until": data["until"]})
+        if config.update_of is not None:
+            mlflow.set_tag(UPDATE_OF, config.update_of)
         _log_lineage(settings, described)
         mlflow.log_metrics({**report.metrics_of(rows), **{f"seconds/{_slug(k)}": v for k, v in watch.seconds.items()}})
         mlflow.log_metrics({f"gate/a_{regime}": a for regime, a in zip(REGIMES, choices.reading.gate, strict=True)})
@@ -47,6 +51,7 @@ def log_run(
         mlflow.log_dict(config.as_dict(), "config.json")
         mlflow.log_dict({"weights": weights, "gate": choices.reading.gate, **choices.blend_report}, "blend.json")
         mlflow.log_artifacts(str(folder / "evaluation"), "evaluation")
+        mlflow.log_artifacts(str(folder / CONTINUATION), CONTINUATION)
         mlflow.log_text(
             report.card(
                 rows,

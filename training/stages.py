@@ -27,6 +27,7 @@ from training.item_item import ItemItemConfig, fit_item_item
 from training.llm_recommender import HEADS, WHITENING, LLMRecommender
 from training.neighbours import Neighbours
 from training.sequence_head import SequenceScorer
+from training.sequence_network import SequenceNetwork
 from training.sequence_training import TorchSequence, TrainedSequence, WarmStart, train_sequence
 from training.snapshot import Snapshot, Targets
 from training.text_tower import encode_texts
@@ -92,6 +93,21 @@ def prepare_stage(
         folder.mkdir(parents=True, exist_ok=True)
         fit_whitening(raw, config.text_size).save(path)
     return Stage(name, snapshot, Whitening.load(path).apply(raw), folder / name)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A network to go on from, and the items it knows in its order."""
+
+    item_ids: list[str]
+    network: SequenceNetwork
+    fresh_after: int | None = None
+    """Where only what happened after this moment is to be learned, and the rest kept."""
+
+    @classmethod
+    def of(cls, stage: Stage, trained: TrainedSequence | None, fresh_after: int | None = None) -> "Earlier | None":
+        """What a stage has trained; None where the sequence head is left out."""
+        return cls(stage.snapshot.item_ids, trained.network, fresh_after) if trained else None
 
 
 @dataclass(frozen=True)
@@ -184,7 +200,7 @@ def choose(
 def refit(
     stage: Stage,
     choices: Choices,
-    earlier: tuple[Stage, TrainedSequence] | None,
+    earlier: Earlier | None,
     config: TrainConfig,
     watch: Stopwatch,
     *,
@@ -198,8 +214,7 @@ def refit(
     head: SequenceScorer | None = None
     if earlier is not None:
         with watch.step(f"{stage.name}: sequence head"):
-            before, network = earlier
-            warm = WarmStart.between(network.network, before.snapshot.item_ids, stage.snapshot.item_ids)
+            warm = WarmStart.between(earlier.network, earlier.item_ids, stage.snapshot.item_ids, earlier.fresh_after)
             epochs = max(1, round(config.sequence.refit_share * choices.best_epoch))
             trained = train_sequence(
                 stage.snapshot.training,

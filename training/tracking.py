@@ -97,7 +97,7 @@ def log_bundle(tracking_uri: str, run_id: str, folder: Path) -> str:
 
 def read_text_artifact(tracking_uri: str, run_id: str, path: str) -> str | None:
     """A run's text artifact, or None if it has none of this name."""
-    with _artifact(tracking_uri, run_id, path) as local:
+    with artifact(tracking_uri, run_id, path) as local:
         return local.read_text() if local else None
 
 
@@ -111,7 +111,7 @@ def read_table_artifact(tracking_uri: str, run_id: str, path: str) -> "pyarrow.T
     """A run's Parquet artifact, or None."""
     import pyarrow.parquet
 
-    with _artifact(tracking_uri, run_id, path) as local:
+    with artifact(tracking_uri, run_id, path) as local:
         return pyarrow.parquet.read_table(local) if local else None
 
 
@@ -176,7 +176,8 @@ def _create_database(tracking_uri: str) -> None:
 
 
 @contextlib.contextmanager
-def _artifact(tracking_uri: str, run_id: str, path: str) -> Iterator[Path | None]:
+def artifact(tracking_uri: str, run_id: str, path: str) -> Iterator[Path | None]:
+    """A run's artifact as a local file for the time being, or None if it has none of this name."""
     client = client_of(tracking_uri)
     folder, _, _ = path.rpartition("/")
     present = any(artifact.path == path for artifact in client.list_artifacts(run_id, folder or None))

@@ -2,6 +2,7 @@
 
     encode_items       every item's text through the language model (cached by content)
     fit_and_evaluate   choose on validation → judge on test beside baselines → fit on everything → bundle → MLflow run
+                       (an update takes its choices from the champion, and learns from what came since)
     register_run, promote   a version in the registry, and the gate
 
 Everything made on the way lies under ``models/training/<key>``, where the key stands for configuration and data: the
@@ -27,6 +28,8 @@ from training.backbones import resolve_backbone
 from training.baseline_tuning import fit_baselines
 from training.bundle import BundleError, load_bundle, write_bundle
 from training.config import TrainConfig, load_config
+from training.continuation import FOLDER as CONTINUATION
+from training.continuation import continuation_of, write_continuation
 from training.dataset import DatasetError, Marts, read_marts
 from training.evaluate import COVERAGE_EVENTS, Each, evaluate
 from training.llm_recommender import WHITENING, LLMRecommender
@@ -35,7 +38,7 @@ from training.results_table import Row, per_user, results_table
 from training.run_log import log_run
 from training.slices import slices_of
 from training.snapshot import FOREVER, Snapshot, Targets
-from training.stages import Choices, Stage, Stopwatch, choose, prepare_stage, refit
+from training.stages import Choices, Earlier, Stage, Stopwatch, choose, prepare_stage, refit
 from training.text_tower import encode_texts
 from training.time_budget import TimeBudget
 from training.tracking import client_of
@@ -100,26 +103,37 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig, budget: TimeBudget
         return run_id
     logger.info("training", extra={"folder": str(folder), "config": config.as_dict()})
 
-    # ── choose on validation ──────────────────────────────────────────────────────────────────────────────────────
-    validation_cut, test_cut = marts.cuts()
-    first = _stage("validation", marts, validation_cut, settings, config, folder, watch, until=test_cut)
-    _check_targets(first)
-    choices, trained = choose(first, config, watch, budget=budget)
+    if config.update_of is None:
+        # ── choose on validation ──────────────────────────────────────────────────────────────────────────────────
+        validation_cut, test_cut = marts.cuts()
+        first = _stage("validation", marts, validation_cut, settings, config, folder, watch, until=test_cut)
+        _check_targets(first)
+        choices, trained = choose(first, config, watch, budget=budget)
+        earlier, fresh_after = Earlier.of(first, trained), None
+    else:
+        # ── or go on from what was chosen ─────────────────────────────────────────────────────────────────────────
+        kept = continuation_of(settings, config)
+        folder.mkdir(parents=True, exist_ok=True)
+        kept.whitening.save(folder / WHITENING)
+        test_cut = fresh_after = marts.middle_after(kept.learned_until)
+        choices, earlier = kept.choices, kept.earlier
 
     # ── judge on test, weights frozen at the cut ──────────────────────────────────────────────────────────────────
     second = _stage("test", marts, test_cut, settings, config, folder, watch)
     _check_targets(second)
-    judged, retrained = refit(second, choices, (first, trained) if trained else None, config, watch)
+    judged, retrained = refit(second, choices, earlier, config, watch)
     n_events = budget.affordable(config.test_events, second.snapshot.n_items, _TEST_SCORES_PER_MINUTE)
     rows = _judge(second, judged, choices, marts, settings, config, n_events, folder, watch)
 
     # ── fit on everything ─────────────────────────────────────────────────────────────────────────────────────────
     last = _stage("final", marts, _final_cut(config), settings, config, folder, watch)
-    recommender, _ = refit(last, choices, (second, retrained) if retrained else None, config, watch, export=True)
+    retrained_so_far = Earlier.of(second, retrained, fresh_after)
+    recommender, trained = refit(last, choices, retrained_so_far, config, watch, export=True)
     with watch.step("write bundle"):
         recommender = replace(recommender, whitening=Whitening.load(folder / WHITENING))
         described = _describe(marts, config)
         _write_bundle(folder / "bundle", recommender, last.snapshot, marts, described, config)
+        write_continuation(folder / CONTINUATION, choices, trained.network if trained else None)
     (folder / "seconds.json").write_text(json.dumps(watch.seconds, indent=1))
     run_id = log_run(settings, config, folder, rows, choices, described, watch)
     (folder / "run_id").write_text(run_id)

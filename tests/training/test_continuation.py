@@ -1,0 +1,105 @@
+"""An update goes on from the champion with what came since; the world of the tests lived on for three weeks."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from freshet.settings import Settings
+from training.config import TrainConfig
+from training.item_item import ItemItemConfig
+from training.sequence_network import SequenceConfig
+
+CONFIG = TrainConfig(
+    epochs=2,
+    item_item=ItemItemConfig(ridge=5, text_weight=5),
+    sequence=SequenceConfig(embedding_size=16, max_length=16, learning_rate=0.02),
+)
+THEN = round(datetime(2026, 1, 18, tzinfo=UTC).timestamp() * 1e6)
+
+
+@pytest.fixture(scope="module")
+def settings(world_settings: Settings) -> Settings:
+    from freshet.feature_store import apply
+
+    apply(world_settings.home)
+    return world_settings
+
+
+@pytest.fixture(scope="module")
+def whole(settings: Settings):
+    from training.train import train
+
+    return train(settings, replace(CONFIG, as_of=THEN))
+
+
+@pytest.fixture(scope="module")
+def update(settings: Settings, whole):
+    from training.train import train
+
+    return train(settings, replace(CONFIG, update_of=whole.version))
+
+
+def artifact(settings: Settings, result, name):
+    from training.tracking import read_json_artifact
+
+    return read_json_artifact(settings.tracking_uri, result.run_id, name)
+
+
+def test_an_update_keeps_every_choice(settings, whole, update):
+    before, after = (artifact(settings, each, "continuation/choices.json") for each in (whole, update))
+    assert before == after
+    assert not any(step.startswith("choose") for step in update.seconds)
+
+
+def test_an_update_is_judged_on_events_that_neither_it_nor_the_champion_has_learned_from(settings, whole, update):
+    from training.registry import get_version
+
+    learned = get_version(settings.tracking_uri, whole.version).tags["data.until"]
+    holdout = artifact(settings, update, "evaluation/table.json")["holdout"]
+    assert holdout["after_us"] > round(datetime.fromisoformat(learned).timestamp() * 1e6)
+    assert f"version {whole.version}'s bundle on the events after its training" in update.verdict.reason
+
+
+def test_an_update_knows_what_it_went_on_from_and_can_be_gone_on_from(settings, whole, update):
+    from training.continuation import continuation_of
+    from training.registry import UPDATE_OF, get_version
+
+    version = get_version(settings.tracking_uri, update.version)
+    assert version.tags[UPDATE_OF] == str(whole.version)
+    kept = continuation_of(settings, replace(CONFIG, update_of=update.version))
+    assert kept.earlier is not None
+    assert len(kept.earlier.item_ids) == kept.earlier.network.item_bias.shape[0]
+    assert kept.learned_until == kept.earlier.fresh_after > THEN
+
+
+def test_the_space_of_the_texts_stays_that_of_the_first_training(settings, whole, update):
+    from training.bundle import load_bundle
+    from training.registry import download, get_version
+
+    first, second = (
+        load_bundle(
+            download(get_version(settings.tracking_uri, each.version), settings.models_dir)
+        ).recommender.whitening
+        for each in (whole, update)
+    )
+    assert (first.projection == second.projection).all()
+
+
+def test_without_anything_new_there_is_nothing_to_update(settings, update):
+    from training.dataset import DatasetError
+    from training.train import train
+
+    with pytest.raises(DatasetError, match="nothing has happened since the version"):
+        train(settings, replace(CONFIG, update_of=update.version))
+
+
+def test_another_language_model_asks_for_a_whole_training(settings, whole, monkeypatch):
+    from training import continuation
+    from training.backbones import resolve_backbone
+    from training.registry import RegistryError
+
+    other = replace(resolve_backbone("minilm"), revision="another")
+    monkeypatch.setattr(continuation, "resolve_backbone", lambda name: other)
+    with pytest.raises(RegistryError, match="their vectors have nothing in common, so train anew"):
+        continuation.continuation_of(settings, replace(CONFIG, update_of=whole.version))
