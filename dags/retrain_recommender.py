@@ -6,6 +6,9 @@
 
 Starts when features are fresh, and goes on only with a reason: no champion yet, events from after the last tick of
 `FRESHET_RETRAIN_SCHEDULE` that no version has learned from, or a person who asked for it with *Trigger* and the form.
+Between these, each tick of `FRESHET_UPDATE_SCHEDULE` is a reason for an **update**: the champion's choices and network
+stay, and learn from what came since, in a fraction of the time. Where the world has drifted away from what the champion
+knows, everything is chosen anew instead; the figures stand on its version as `drift/…`.
 
 **Interval:** none of its own. A run learns from all that the marts hold; `freshet train --as-of` from what was known
 at a moment.
@@ -65,6 +68,12 @@ from freshet.settings import load_settings
             description="Try fewer settings and train fewer epochs, to take about this long. "
             "Empty: the setting FRESHET_TRAIN_BUDGET_MINUTES.",
         ),
+        "training": Param(
+            "whole",
+            enum=["whole", "update"],
+            title="Training",
+            description="`whole`: choose everything anew. `update`: go on from the champion with what came since.",
+        ),
         "promote": Param(
             "if_better",
             enum=["if_better", "never"],
@@ -75,24 +84,23 @@ from freshet.settings import load_settings
 )
 def retrain_recommender() -> None:
     @task(doc_md="Go on only with a reason, which the log and the return value name.")
-    def find_reason() -> str:
-        from training.registry import champion
-        from training.retraining import data_until, retraining_reason, trained_until
+    def find_reason() -> dict[str, Any]:
+        from training.retraining import Reason, find_reason, version_to_update
 
-        settings = load_settings()
-        reason = retraining_reason(
-            requested=get_current_context()["dag_run"].run_type == "manual",
-            has_champion=champion(settings.tracking_uri) is not None,
-            trained_until=trained_until(settings.tracking_uri),
-            data_until=data_until(settings.features_dir),
-            schedule=settings.retrain_schedule,
-        )
+        settings, context = load_settings(), get_current_context()
+        if context["dag_run"].run_type == "manual":
+            reason: Reason | None = Reason("a person asked for it", context["params"]["training"] == "update")
+        else:
+            reason = find_reason(settings)
         if reason is None:
             raise AirflowSkipException(
-                f"not due: no events have come after a tick of FRESHET_RETRAIN_SCHEDULE ({settings.retrain_schedule}) "
-                "that the newest version has not learned from; trigger this DAG by hand to retrain all the same"
+                "not due: no events have come after a tick of FRESHET_RETRAIN_SCHEDULE "
+                f"({settings.retrain_schedule}) or, enough for an update, of FRESHET_UPDATE_SCHEDULE "
+                f"({settings.update_schedule}) that the newest version has not learned from; trigger this DAG by hand "
+                "to train all the same"
             )
-        return reason
+        version = version_to_update(settings.tracking_uri) if reason.is_update else None
+        return {"reason": reason.text, "update_of": version}
 
     @task(doc_md="Read every item's text with the backbone; only what changed is encoded anew.")
     def encode_items() -> int:
@@ -103,10 +111,10 @@ def retrain_recommender() -> None:
         return n_items
 
     @task(doc_md="Tune on validation, judge on the newest events beside the baselines, refit on everything.")
-    def fit_and_evaluate() -> str:
+    def fit_and_evaluate(reason: dict[str, Any]) -> str:
         from training.train import fit_and_evaluate, load_config
 
-        settings, config = load_config(_form())
+        settings, config = load_config(_form() | {"update_of": reason["update_of"]})
         run_id: str = fit_and_evaluate(settings, config)
         return run_id
 
@@ -135,8 +143,9 @@ def retrain_recommender() -> None:
         }
         return f"version {version} is champion: {verdict.reason}"
 
-    training_run = fit_and_evaluate()
-    find_reason() >> encode_items() >> training_run
+    reason = find_reason()
+    training_run = fit_and_evaluate(reason)
+    reason >> encode_items() >> training_run
     promote(register(training_run))
 
 

@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     retrain_schedule: str = "0 3 * * 1"
     """When a retraining comes due, as cron in UTC; it begins with the next fresh features that hold newer events."""
 
+    update_schedule: str = "0 3 * * *"
+    """When an update of the champion comes due, likewise: what came since is learned, and nothing chosen anew."""
+
     maintenance_schedule: str = "30 2 * * *"
     """When `clean_metadata` forgets old runs, logs and lineage files, as cron in UTC."""
 
@@ -135,7 +138,7 @@ class Settings(BaseSettings):
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
 
-    @field_validator("ingest_schedule", "retrain_schedule", "maintenance_schedule")
+    @field_validator("ingest_schedule", "retrain_schedule", "update_schedule", "maintenance_schedule")
     @classmethod
     def _is_cron(cls, expression: str) -> str:
         if not is_schedule(expression):

@@ -176,6 +176,12 @@ def keep_challenger(tracking_uri: str, version: int, reason: str) -> None:
     client_of(tracking_uri).set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
 
 
+def note(version: ModelVersion, tags: Mapping[str, str]) -> None:
+    """Write tags on a version."""
+    for name, value in tags.items():
+        client_of(version.tracking_uri).set_model_version_tag(MODEL_NAME, version.version, name, value)
+
+
 def rollback(tracking_uri: str) -> ModelVersion:
     """Make ``previous`` the champion again; the two change places. Raises RegistryError without a previous one."""
     with one_decision_at_a_time(tracking_uri):

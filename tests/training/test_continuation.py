@@ -86,6 +86,17 @@ def test_the_space_of_the_texts_stays_that_of_the_first_training(settings, whole
     assert (first.projection == second.projection).all()
 
 
+def test_a_world_that_goes_on_as_it_was_has_not_drifted(settings, whole):
+    from training.drift import drift_of
+    from training.registry import get_version
+
+    found = drift_of(settings, get_version(settings.tracking_uri, whole.version), seed=0)
+    assert found.reason is None
+    assert found.figures["fresh_ndcg_at_10"] > 0.1
+    assert found.figures["unknown_items"] == 0
+    assert 0 < found.figures["category_instability"] < 0.25
+
+
 def test_without_anything_new_there_is_nothing_to_update(settings, update):
     from training.dataset import DatasetError
     from training.train import train
