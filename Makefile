@@ -16,7 +16,7 @@ ONCE ?=
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
-.PHONY: help setup run ui test test-fast lint format bench bench-data bench-serve results-movielens results-retail \
+.PHONY: help setup run ui test test-fast lint format bench bench-data bench-update bench-serve results-movielens results-retail \
         results-goodbooks clean
 
 help:  ## print this list
@@ -60,6 +60,9 @@ bench: bench-data bench-serve  ## all benchmarks
 
 bench-data: setup  ## rows per second from events to features, and the cost of 1 % of news: EVENTS=10000000
 	@$(BIN)/python -m benchmarks.data
+
+bench-update: setup  ## an hour: what nightly updates keep of a whole training, and what they cost: DAYS=14
+	@$(BIN)/python -m benchmarks.update
 
 bench-serve: setup  ## latency of one recommendation, beside an empty route
 	@$(BIN)/python -m benchmarks.serve
