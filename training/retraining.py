@@ -57,7 +57,7 @@ def training_reason(
         return Reason(due)
     due = _due(update_schedule, learned.any, data_until)
     if due and n_fresh_events >= MIN_FRESH_EVENTS:
-        return Reason(f"update {due}, and {n_fresh_events:,} events have come since", is_update=True)
+        return Reason(f"update {due}, and {n_fresh_events:,} events are new to the champion", is_update=True)
     return None
 
 
@@ -73,11 +73,12 @@ def find_reason(settings: Settings) -> Reason | None:
     """Ask the rule about this home; an update that is due becomes a whole training where the world has drifted."""
     champion = registry.champion(settings.tracking_uri)
     learned = learned_until(settings.tracking_uri)
+    known = champion.tags.get("data.until") if champion else None
     reason = training_reason(
         has_champion=champion is not None,
         learned=learned,
         data_until=data_until(settings.features_dir),
-        n_fresh_events=events_after(settings.features_dir, learned.any),
+        n_fresh_events=events_after(settings.features_dir, datetime.fromisoformat(known) if known else None),
         retrain_schedule=settings.retrain_schedule,
         update_schedule=settings.update_schedule,
     )

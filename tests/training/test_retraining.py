@@ -53,7 +53,7 @@ def test_between_whole_trainings_each_night_is_a_reason_for_an_update():
     assert found.is_update
     assert found.text == (
         "update due since 2026-03-10 03:00 (0 3 * * *): the newest version has learned from events until "
-        "2026-03-09 12:00, and 400 events have come since"
+        "2026-03-09 12:00, and 400 events are new to the champion"
     )
 
 
