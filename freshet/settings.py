@@ -189,6 +189,11 @@ class Settings(BaseSettings):
         return self.home / "log" / "rejects.db"
 
     @property
+    def live_items_path(self) -> Path:
+        """Items that the API was given or told to forget (SQLite); their changes are moved into the lake too."""
+        return self.home / "log" / "items.db"
+
+    @property
     def lake_dir(self) -> Path:
         """Accepted events, items, users and the rejects, as Parquet by day of arrival."""
         return self.home / "lake"

@@ -11,7 +11,7 @@ from freshet.settings import Settings
 from serving.body_limit import BodyLimit
 from serving.metrics import MeasureRequests, Metrics
 from serving.problems import install_problem_handlers
-from serving.routes import events, front, health, recommendations
+from serving.routes import events, front, health, items, recommendations
 from serving.runtime import Runtime
 
 _DESCRIPTION = """Post what users do, get what they are likely to want next.
@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(MeasureRequests, metrics=metrics)
     install_problem_handlers(app)
-    for part in (events, recommendations, health, front):
+    for part in (events, recommendations, items, health, front):
         app.include_router(part.router)
     app.include_router(front.lineage_router(settings.home / "dbt" / "target"))
     return app

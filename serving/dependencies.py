@@ -9,7 +9,8 @@ from fastapi import Depends, Request
 
 from serving.event_forms import CLOUD_EVENT, CLOUD_EVENT_BATCH
 from serving.event_gateway import EventGateway
-from serving.problems import ProblemError, unsupported_media_type
+from serving.items import Items
+from serving.problems import ProblemError, is_json, unsupported_media_type
 from serving.profiles import Profiles
 from serving.recommender import Recommender
 from serving.runtime import Runtime
@@ -47,6 +48,11 @@ async def get_profiles(runtime: RuntimeDep) -> Profiles:
     return runtime.profiles
 
 
+async def get_items(runtime: RuntimeDep) -> Items:
+    """Takes items in, and knows what is known of them."""
+    return runtime.items
+
+
 class EventBody:
     """The bytes of a request that brings events, and what they were announced as."""
 
@@ -63,8 +69,17 @@ async def get_event_body(request: Request) -> EventBody:
     return EventBody(await request.body(), media_type)
 
 
+async def get_json_body(request: Request) -> bytes:
+    """A body that was announced as JSON, read on the event loop; parsing it is left to a thread."""
+    if not is_json(request.headers.get("content-type", "")):
+        raise ProblemError(415, unsupported_media_type(request))
+    return await request.body()
+
+
 RecommenderDep = Annotated[Recommender, Depends(get_recommender)]
 EventGatewayDep = Annotated[EventGateway, Depends(get_gateway)]
 SimilarDep = Annotated[SimilarItemsFinder, Depends(get_similar)]
 ProfilesDep = Annotated[Profiles, Depends(get_profiles)]
+ItemsDep = Annotated[Items, Depends(get_items)]
+JsonBodyDep = Annotated[bytes, Depends(get_json_body)]
 EventBodyDep = Annotated[EventBody, Depends(get_event_body)]

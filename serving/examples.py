@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from fastapi.openapi.models import Example
 
-from freshet.contract import MAX_EVENTS_PER_REQUEST, Event
+from freshet.contract import MAX_EVENTS_PER_REQUEST, Event, Item
 from serving.event_forms import CLOUD_EVENT, CLOUD_EVENT_BATCH
 
 
@@ -87,6 +87,43 @@ PROFILE: Final = {
     ],
     "features_as_of": "2025-06-01T12:00:00.125000Z",
     "degraded": [],
+}
+
+_ITEM_TOLD: Final = {
+    "title": "The Sea Wolf",
+    "description": "A captain, a storm and a crew that has had enough.",
+    "categories": ["Adventure", "Drama"],
+    "tags": ["sailing"],
+    "price": 9.5,
+    "attributes": {"language": "English"},
+}
+
+ITEM: Final = {
+    "item_id": "new-318",
+    **_ITEM_TOLD,
+    "image_url": None,
+    "available_from": None,
+    "is_available": True,
+    "updated_at": "2025-06-01T12:00:00.120000Z",
+}
+ITEM_STORED: Final = {**ITEM, "is_recommendable": True}
+ITEM_DELETED: Final = {"item_id": "new-318", "deleted_at": "2025-06-01T12:00:00.120000Z"}
+
+
+def _item_schema() -> dict[str, Any]:
+    """The contract's item, without what the path and the server's clock say."""
+    schema = Item.model_json_schema()
+    schema.pop("$defs", None)
+    for name in ("item_id", "updated_at"):
+        del schema["properties"][name]
+    schema["properties"]["attributes"] = {"type": "object", "description": "Anything else, as JSON"}
+    schema["required"] = ["title"]
+    return schema
+
+
+ITEM_REQUEST_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {"application/json": {"schema": _item_schema(), "example": _ITEM_TOLD}},
 }
 
 _CLICK: Final = {

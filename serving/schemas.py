@@ -1,7 +1,7 @@
 """What comes in and what goes out over HTTP: separate shapes, every field described, unknown fields refused."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -105,6 +105,37 @@ class SimilarItems(_Out):
     items: list[SimilarItem]
     model: ModelRef
     took_ms: float
+
+
+class ItemDetails(_Out):
+    """All that is known of an item."""
+
+    item_id: str
+    title: str | None
+    description: str | None = None
+    categories: list[str]
+    tags: list[str] = Field(default_factory=list)
+    price: float | None = None
+    image_url: str | None = None
+    attributes: dict[str, Any] = Field(default_factory=dict)
+    available_from: datetime | None = None
+    is_available: bool
+    updated_at: datetime | None = None
+
+
+class ItemStored(ItemDetails):
+    """An item that is durable from now on."""
+
+    is_recommendable: bool = Field(
+        description="The served model ranks it by now; if not, it will within a moment, or there is no model that can"
+    )
+
+
+class ItemDeleted(_Out):
+    """An item that no answer shows any more."""
+
+    item_id: str
+    deleted_at: datetime
 
 
 class EventResult(_Out):

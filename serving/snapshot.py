@@ -4,6 +4,7 @@ A request takes the snapshot once and uses it to its end, so an answer never mix
 """
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ingestion.live_items import ItemChange
 from serving.catalogue import Catalogue
 from serving.online_features import Popularity
 from serving.schemas import ModelRef
 
 if TYPE_CHECKING:
+    from serving.text_tower import TextTower
     from training.llm_recommender import LLMRecommender
 
 NO_POPULARITY: Final = Popularity({}, None)
@@ -30,6 +33,7 @@ class ServedModel:
     item_index: dict[str, int]
     catalogue: Catalogue  # as it was when the model was trained
     knows_strangers: bool  # it ranks by popularity where there is no history; otherwise popular items are the answer
+    tower: "TextTower | None" = None  # reads new items and queries; None where the bundle does not say how
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class CurrentSnapshot:
         self._building = threading.Lock()
         self._model: ServedModel | None = None
         self._catalogue: Catalogue | None = None
+        self._changes: tuple[ItemChange, ...] = ()
         self._popularity = NO_POPULARITY
         self._missing: frozenset[str] = frozenset()
         self.snapshot = Snapshot()
@@ -77,6 +82,12 @@ class CurrentSnapshot:
             self._catalogue, self._popularity, self._missing = catalogue, popularity, missing
             self._rebuild()
 
+    def set_live_items(self, changes: Iterable[ItemChange]) -> None:
+        """From the next request on, these items are as they were put, or gone: one change of each."""
+        with self._building:
+            self._changes = tuple(changes)
+            self._rebuild()
+
     def known_item_ids(self) -> list[str]:
         """Every item of the catalogue and of the model."""
         snapshot = self.snapshot
@@ -87,6 +98,8 @@ class CurrentSnapshot:
         now = datetime.now(UTC)
         model = self._model
         catalogue = self._catalogue or (model.catalogue if model else Catalogue())
+        if self._changes:
+            catalogue = catalogue.changed(self._changes)
         self.snapshot = Snapshot(
             model=model,
             catalogue=catalogue,

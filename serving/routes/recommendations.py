@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Query, Response
 
 from freshet.contract import Identifier
-from serving.dependencies import ProfilesDep, RecommenderDep, SimilarDep
+from serving.dependencies import ItemsDep, ProfilesDep, RecommenderDep, SimilarDep
 from serving.examples import PROFILE, RECOMMENDATION_REQUESTS, RECOMMENDATIONS, SIMILAR_ITEMS, answered_with
 from serving.problems import PROBLEM_RESPONSES, ProblemError
 from serving.recommender import Recommender, UnknownTokenError
@@ -52,8 +52,11 @@ def _recommend(recommender: Recommender, user_id: str, wanted: RecommendationReq
 
 
 @router.get("/items/{item_id}/similar", responses=answered_with(SIMILAR_ITEMS))
-def similar_items(item_id: ItemId, query: Annotated[SimilarQuery, Query()], finder: SimilarDep) -> SimilarItems:
+def similar_items(
+    item_id: ItemId, query: Annotated[SimilarQuery, Query()], finder: SimilarDep, items: ItemsDep
+) -> SimilarItems:
     """Items that go with this one, for everybody alike."""
+    items.check_is_there(item_id)
     try:
         return finder.similar(item_id, query.n)
     except UnknownItemError as error:
