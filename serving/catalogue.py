@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from ingestion.lake_schema import json_text
 from ingestion.live_items import ItemChange
+from serving.catalogue_index import CatalogueIndex
 
 if TYPE_CHECKING:
     import pyarrow
@@ -49,6 +51,11 @@ class Catalogue:
     """All items known, by id."""
 
     items: Mapping[str, CatalogueItem] = field(default_factory=dict)
+
+    @cached_property
+    def index(self) -> CatalogueIndex:
+        """The items by what they are; made when it is first asked for."""
+        return CatalogueIndex(self.items.values())
 
     def get(self, item_id: str) -> CatalogueItem:
         """The item; one that nobody described is called by its id and may be shown."""

@@ -14,6 +14,7 @@ from serving.problems import ProblemError, is_json, unsupported_media_type
 from serving.profiles import Profiles
 from serving.recommender import Recommender
 from serving.runtime import Runtime
+from serving.search import Search
 from serving.similar import SimilarItemsFinder
 
 EVENT_MEDIA_TYPES = ("application/json", CLOUD_EVENT, CLOUD_EVENT_BATCH)
@@ -48,6 +49,11 @@ async def get_profiles(runtime: RuntimeDep) -> Profiles:
     return runtime.profiles
 
 
+async def get_search(runtime: RuntimeDep) -> Search:
+    """Finds items by words."""
+    return runtime.search
+
+
 async def get_items(runtime: RuntimeDep) -> Items:
     """Takes items in, and knows what is known of them."""
     return runtime.items
@@ -80,6 +86,7 @@ RecommenderDep = Annotated[Recommender, Depends(get_recommender)]
 EventGatewayDep = Annotated[EventGateway, Depends(get_gateway)]
 SimilarDep = Annotated[SimilarItemsFinder, Depends(get_similar)]
 ProfilesDep = Annotated[Profiles, Depends(get_profiles)]
+SearchDep = Annotated[Search, Depends(get_search)]
 ItemsDep = Annotated[Items, Depends(get_items)]
 JsonBodyDep = Annotated[bytes, Depends(get_json_body)]
 EventBodyDep = Annotated[EventBody, Depends(get_event_body)]

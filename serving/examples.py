@@ -20,6 +20,32 @@ RECOMMENDATION_REQUESTS: Final[dict[str, Example]] = {
         summary="After an event, without what is on the page",
         value={"user_id": "42", "n": 5, "exclude_item_ids": ["296", "593"], "min_freshness_token": "18231"},
     ),
+    "words": Example(summary="Towards some words", value={"user_id": "42", "query": "something light, not romance"}),
+    "basket": Example(
+        summary="What goes with a basket, varied",
+        value={"user_id": "42", "scenario": "basket", "context": {"item_ids": ["318", "527"]}, "diversity": 0.3},
+    ),
+    "filter": Example(
+        summary="Of some items only",
+        value={
+            "user_id": "42",
+            "filter": {
+                "categories": {"any_of": ["Drama", "War"], "none_of": ["Horror"]},
+                "tags": {"all_of": ["classic"]},
+                "price": {"min": 5, "max": 20},
+                "attributes": {"language": "English"},
+                "availability": "now",
+            },
+        },
+    ),
+}
+
+SEARCH_REQUESTS: Final[dict[str, Example]] = {
+    "plain": Example(summary="By meaning", value={"query": "a slow film about friendship in a prison"}),
+    "conditions": Example(
+        summary="With conditions, for a user",
+        value={"query": "space adventures under 20, not horror", "n": 5, "user_id": "42"},
+    ),
 }
 
 _MODEL: Final = {"name": "freshet-recommender", "version": "3", "alias": "champion"}
@@ -42,7 +68,29 @@ RECOMMENDATIONS: Final = {
     "model": _MODEL,
     "features_as_of": "2025-06-01T12:00:00.125000Z",
     "degraded": [],
+    "understood": None,
     "took_ms": 2.41,
+}
+
+SEARCH_RESULTS: Final = {
+    "recommendation_id": "0198f3c2-7d2b-7c41-9f0e-5a3d8f0b6c12",
+    "user_id": "42",
+    "items": [
+        {
+            "item_id": "7",
+            "rank": 1,
+            "score": 3.105112,
+            "source": "model",
+            "reason": "Close to “space adventures” in meaning.",
+            "propensity": 1.0,
+            "title": "The Last Starship (1984)",
+            "categories": ["Adventure", "Sci-Fi"],
+        }
+    ],
+    "understood": {"text": "space adventures", "min_price": None, "max_price": 20.0, "without": ["horror"], "only": []},
+    "model": {"name": "freshet-recommender", "version": "3", "alias": "champion"},
+    "degraded": [],
+    "took_ms": 4.2,
 }
 
 SIMILAR_ITEMS: Final = {

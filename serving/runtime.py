@@ -24,6 +24,7 @@ from serving.profiles import Profiles
 from serving.recommender import Recommender
 from serving.refresher import CatalogueRefresher
 from serving.schemas import Readiness
+from serving.search import Search
 from serving.similar import SimilarItemsFinder
 from serving.snapshot import CurrentSnapshot
 from serving.text_tower import TextTowers
@@ -75,6 +76,7 @@ class Runtime:
             self._wait_until,
             lambda: self._watcher.registry_fault,
         )
+        self.search = Search(self.recommender)
         self.profiles = Profiles(self._features, self.current)
         self.similar = SimilarItemsFinder(self.current)
         self.items = Items(self._live_items, catalogue, self.current)
