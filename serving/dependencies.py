@@ -15,6 +15,7 @@ from serving.profiles import Profiles
 from serving.recommender import Recommender
 from serving.runtime import Runtime
 from serving.search import Search
+from serving.shown import ShownLists
 from serving.similar import SimilarItemsFinder
 
 EVENT_MEDIA_TYPES = ("application/json", CLOUD_EVENT, CLOUD_EVENT_BATCH)
@@ -47,6 +48,11 @@ async def get_similar(runtime: RuntimeDep) -> SimilarItemsFinder:
 async def get_profiles(runtime: RuntimeDep) -> Profiles:
     """Describes users."""
     return runtime.profiles
+
+
+async def get_shown(runtime: RuntimeDep) -> ShownLists:
+    """Remembers what was shown."""
+    return runtime.shown
 
 
 async def get_search(runtime: RuntimeDep) -> Search:
@@ -86,6 +92,7 @@ RecommenderDep = Annotated[Recommender, Depends(get_recommender)]
 EventGatewayDep = Annotated[EventGateway, Depends(get_gateway)]
 SimilarDep = Annotated[SimilarItemsFinder, Depends(get_similar)]
 ProfilesDep = Annotated[Profiles, Depends(get_profiles)]
+ShownDep = Annotated[ShownLists, Depends(get_shown)]
 SearchDep = Annotated[Search, Depends(get_search)]
 ItemsDep = Annotated[Items, Depends(get_items)]
 JsonBodyDep = Annotated[bytes, Depends(get_json_body)]

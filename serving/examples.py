@@ -72,6 +72,24 @@ RECOMMENDATIONS: Final = {
     "took_ms": 2.41,
 }
 
+SHOWN_RECOMMENDATIONS: Final = {
+    "recommendation_id": "0198f3c2-7d2b-7c41-9f0e-5a3d8f0b6c11",
+    "user_id": "42",
+    "shown_at": "2025-06-01T12:00:00.240000Z",
+    "model_version": "3",
+    "items": [
+        {
+            "item_id": "527",
+            "rank": 1,
+            "score": 4.218337,
+            "source": "model",
+            "reason": "Goes with “Schindler's Ark”, which you chose recently.",
+            "propensity": 1.0,
+            "title": "Schindler's List (1993)",
+        }
+    ],
+}
+
 SEARCH_RESULTS: Final = {
     "recommendation_id": "0198f3c2-7d2b-7c41-9f0e-5a3d8f0b6c12",
     "user_id": "42",

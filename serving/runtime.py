@@ -25,6 +25,7 @@ from serving.recommender import Recommender
 from serving.refresher import CatalogueRefresher
 from serving.schemas import Readiness
 from serving.search import Search
+from serving.shown import ShownLists
 from serving.similar import SimilarItemsFinder
 from serving.snapshot import CurrentSnapshot
 from serving.text_tower import TextTowers
@@ -76,6 +77,7 @@ class Runtime:
             self._wait_until,
             lambda: self._watcher.registry_fault,
         )
+        self.shown = ShownLists(self._log, self.current)
         self.search = Search(self.recommender)
         self.profiles = Profiles(self._features, self.current)
         self.similar = SimilarItemsFinder(self.current)

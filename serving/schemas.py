@@ -145,6 +145,28 @@ class Recommendations(_Out):
     took_ms: float
 
 
+class ShownItem(_Out):
+    """One line as it was shown. What an older version of Freshet did not note is null."""
+
+    item_id: str
+    rank: int
+    score: float | None
+    source: Source
+    reason: str | None
+    propensity: float
+    title: str | None = Field(description="As the item is called now; null for one that was deleted")
+
+
+class ShownRecommendations(_Out):
+    """What one answer showed."""
+
+    recommendation_id: str
+    user_id: str
+    shown_at: datetime
+    model_version: str | None
+    items: list[ShownItem]
+
+
 class SearchResults(_Out):
     """What was found; with a user it is a list like others, and can be quoted."""
 

@@ -1,17 +1,19 @@
 """Lists for users, items beside items, and what is known about a user."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
 from freshet.contract import Identifier
-from serving.dependencies import ItemsDep, ProfilesDep, RecommenderDep, SearchDep, SimilarDep
+from serving.dependencies import ItemsDep, ProfilesDep, RecommenderDep, SearchDep, ShownDep, SimilarDep
 from serving.examples import (
     PROFILE,
     RECOMMENDATION_REQUESTS,
     RECOMMENDATIONS,
     SEARCH_REQUESTS,
     SEARCH_RESULTS,
+    SHOWN_RECOMMENDATIONS,
     SIMILAR_ITEMS,
     answered_with,
 )
@@ -25,6 +27,7 @@ from serving.schemas import (
     Recommendations,
     SearchRequest,
     SearchResults,
+    ShownRecommendations,
     SimilarItems,
     SimilarQuery,
 )
@@ -35,6 +38,7 @@ router = APIRouter(prefix="/v1", tags=["recommendations"], responses=PROBLEM_RES
 
 UserId = Annotated[Identifier, Path(description="As in the events", examples=["42"])]
 ItemId = Annotated[Identifier, Path(description="As in the events", examples=["318"])]
+RecommendationId = Annotated[UUID, Path(description="From an answer")]
 PLAIN_FIELDS = frozenset({"user_id", "n", "exclude_item_ids", "min_freshness_token"})
 SearchBody = Annotated[SearchRequest, Body(openapi_examples=SEARCH_REQUESTS)]
 RequestBody = Annotated[RecommendationRequest, Body(openapi_examples=RECOMMENDATION_REQUESTS)]
@@ -44,6 +48,12 @@ RequestBody = Annotated[RecommendationRequest, Body(openapi_examples=RECOMMENDAT
 def recommend(request: RequestBody, recommender: RecommenderDep) -> Response:
     """The items this user is most likely to want next; a user nobody has met gets a cold start."""
     return _recommend(recommender, request.user_id, request, wish_of(request))
+
+
+@router.get("/recommendations/{recommendation_id}", responses=answered_with(SHOWN_RECOMMENDATIONS))
+def shown_recommendations(recommendation_id: RecommendationId, lists: ShownDep) -> ShownRecommendations:
+    """What an answer showed, from the event log: for ever, whatever has become of the model and the items."""
+    return lists.shown(recommendation_id)
 
 
 @router.get(
