@@ -12,6 +12,7 @@ from nearline.feast_handle import FeastHandle
 from nearline.offsets import SqliteOffsets, WorkerLock
 from nearline.user_states import FeastUserStates, OnlineStoreError
 from nearline.worker import NearlineWorker
+from serving.api_keys import SqliteApiKeys
 from serving.catalogue import CatalogueFile
 from serving.champion import ChampionWatcher
 from serving.event_gateway import EventGateway
@@ -47,6 +48,7 @@ class Runtime:
         self._log = SqliteEventLog(settings.log_path)
         self._rejects = SqliteRejects(settings.live_rejects_path)
         self._items = SqliteLiveItems(settings.live_items_path)
+        self.keys = SqliteApiKeys(settings.keys_path) if settings.api_auth == "keys" else None
         self._offsets = SqliteOffsets(settings.log_path.with_name("offsets.db"))
         self._lock = WorkerLock(settings.log_path.with_name("nearline.lock"))
         self._store = FeastHandle(settings.home)
@@ -98,6 +100,8 @@ class Runtime:
         self.worker.stop()
         for part in (self._offsets, self._items, self._rejects, self._log):
             part.close()
+        if self.keys is not None:
+            self.keys.close()
 
     def readiness(self) -> Readiness:
         """What keeps full answers from being given, and what is merely not as it should be."""
