@@ -169,6 +169,7 @@ class Platform:
             ("Airflow", services.airflow_url(self._settings), f"login {login}"),
             ("MLflow", services.mlflow_url(self._settings), "models → freshet-recommender"),
             ("API", f"{api}/docs", "try GET /v1/users/{user_id}/recommendations"),
+            ("Shop", f"{api}/shop", "be a user, click, search"),
             ("dbt docs", f"{api}/lineage/", "from a raw event to the model"),
         ):
             self._console.print(f"  {name:<9} {url:<33} {note}", soft_wrap=True, markup=False)

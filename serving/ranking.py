@@ -1,6 +1,6 @@
 """The order of the list: the model's scores without what must not be shown, then popular items where it has no more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain
 from typing import Final, NamedTuple
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nearline.session_features import UserState, to_us
 from serving.reasons import Explainer
 from serving.schemas import RecommendedItem, Source
-from serving.snapshot import ServedModel, Snapshot
+from serving.snapshot import PopularItem, ServedModel, Snapshot
 from serving.wishes import Plan
 from training.history import History
 
@@ -34,7 +34,10 @@ def rank(
     A ``plan`` over the same snapshot says what else was asked for.
     """
     hidden = excluded | (state.seen if plan is None else plan.hidden(state))
-    lines = chain(_by_model(snapshot, state, n, hidden, now, plan), _popular(snapshot, hidden, plan))
+    popular = snapshot.popular if plan is None else plan.popular()
+    lines = chain(_by_model(snapshot, state, n, hidden, now, plan), _popular(popular, hidden))
+    if plan is not None:
+        lines = chain(_popular(plan.named_beside_the_model(), hidden), lines)
     distinct: dict[str, _Line] = {}
     for line in lines:
         distinct.setdefault(line.item_id, line)
@@ -94,8 +97,8 @@ def _by_model(
         yield _Line(item_id, float(scores[index]), source, reason if plan is None else plan.reason(item_id, reason))
 
 
-def _popular(snapshot: Snapshot, hidden: frozenset[str], plan: Plan | None) -> Iterator[_Line]:
-    for item in snapshot.popular if plan is None else plan.popular():
+def _popular(items: Iterable[PopularItem], hidden: frozenset[str]) -> Iterator[_Line]:
+    for item in items:
         if item.item_id not in hidden:
             yield _Line(item.item_id, item.score, "popular", item.reason)
 

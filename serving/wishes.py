@@ -196,4 +196,14 @@ class Plan:
                 continue
             if self.has_query and (row is None or self.names[row] < _IS_NAMED):
                 continue
-            yield item
+            yield replace(item, reason=self.reason(item.item_id, item.reason))
+
+    def named_beside_the_model(self) -> Iterator[PopularItem]:
+        """What the query names in full and the model cannot rank, such as what came after its training."""
+        if not self.has_query:
+            return
+        ranked = self.snapshot.model.item_index if self.snapshot.model else {}
+        row_of = self.snapshot.catalogue.index.row_of
+        yield from (
+            item for item in self.popular() if item.item_id not in ranked and self.names[row_of[item.item_id]] >= 1
+        )
