@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.api_keys import ApiKey
@@ -21,13 +20,18 @@ OPEN_PATHS: Final = frozenset(
     {"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/healthz", "/readyz", "/shop", "/shop.js"}
 )
 """Pages without data, and what load balancers ask."""
-_EVERYWHERE: Final = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-}
-_ANSWERS: Final = {"cache-control": "no-store", "content-security-policy": "default-src 'none'; frame-ancestors 'none'"}
+# As they are sent, since every answer has them.
+_EVERYWHERE: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_ANSWERS: Final = (
+    *_EVERYWHERE,
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
 
 
 def required_scope(method: str, path: str) -> KeyScope | None:
@@ -52,17 +56,15 @@ class SecurityHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the headers that the route has not set itself."""
+        """Add the headers, none of which a route sets itself but the policy of a page."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        wanted = _EVERYWHERE | _ANSWERS if scope["path"].startswith("/v1/") else _EVERYWHERE
+        wanted = _ANSWERS if scope["path"].startswith("/v1/") else _EVERYWHERE
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in wanted.items():
-                    headers.setdefault(name, value)
+                message["headers"] = [*message["headers"], *wanted]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
