@@ -35,9 +35,10 @@ def typical_user(features_dir: Path) -> str:
     return str(row[0])
 
 
-def click_and_look(base_url: str, user_id: str) -> Reaction:
+def click_and_look(base_url: str, user_id: str, api_key: str | None = None) -> Reaction:
     """Ask, click the first item, ask again with the click's freshness token."""
-    with httpx.Client(base_url=base_url, timeout=30) as api:
+    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+    with httpx.Client(base_url=base_url, timeout=30, headers=headers) as api:
         before = _ask(api, {"user_id": user_id, "n": LIST_LENGTH})
         clicked = before["items"][0]["item_id"]
         sent_at = time.perf_counter()

@@ -18,6 +18,7 @@ from commands.chain import ChainError, ChainRun, where_to_start
 from commands.processes import ProcessError, Processes, only_run_in
 from commands.reaction import click_and_look, print_reaction, typical_user
 from freshet.settings import PREFIX, Settings, load_settings
+from serving.api_keys import passing_key
 
 SAMPLE_SECONDS = 3.0
 """Reading the memory of twenty processes costs more than asking Airflow, so it is done less often."""
@@ -131,8 +132,13 @@ class Platform:
         self._mark("load the champion")
 
     def _show_reaction(self) -> None:
-        user_id = typical_user(self._settings.features_dir)
-        print_reaction(click_and_look(services.api_url(self._settings), user_id), self._console)
+        user_id, url = typical_user(self._settings.features_dir), services.api_url(self._settings)
+        if self._settings.api_auth == "keys":
+            with passing_key(self._settings.keys_path, "freshet run", ("events:write", "recommend:read")) as key:
+                reaction = click_and_look(url, user_id, key)
+        else:
+            reaction = click_and_look(url, user_id)
+        print_reaction(reaction, self._console)
         self._mark("click and look")
 
     def _watch(self) -> None:
@@ -163,6 +169,7 @@ class Platform:
             ("Airflow", services.airflow_url(self._settings), f"login {login}"),
             ("MLflow", services.mlflow_url(self._settings), "models → freshet-recommender"),
             ("API", f"{api}/docs", "try GET /v1/users/{user_id}/recommendations"),
+            ("Shop", f"{api}/shop", "be a user, click, search"),
             ("dbt docs", f"{api}/lineage/", "from a raw event to the model"),
         ):
             self._console.print(f"  {name:<9} {url:<33} {note}", soft_wrap=True, markup=False)

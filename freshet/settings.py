@@ -81,7 +81,10 @@ class Settings(BaseSettings):
     """About how long a training may take: fewer settings are tried, fewer epochs made. Empty: as long as it takes."""
 
     api_host: str = "127.0.0.1"
-    """Address of the FastAPI application. Freshet has no API keys yet, so only loopback is accepted."""
+    """Address of the FastAPI application. Other than loopback only where `FRESHET_API_AUTH` is keys."""
+
+    api_auth: Literal["open", "keys"] = "open"
+    """keys: every request needs a key of `freshet keys create` with the right scope. open: none, on loopback only."""
 
     api_port: int = Field(default=8000, ge=1, le=65535)
     """Port of the FastAPI application."""
@@ -169,7 +172,9 @@ class Settings(BaseSettings):
         return weights
 
     @model_validator(mode="after")
-    def _loopback_only(self) -> Self:
+    def _open_on_loopback_only(self) -> Self:
+        if self.api_auth == "keys":
+            return self
         host = "127.0.0.1" if self.api_host == "localhost" else self.api_host
         try:
             is_loopback = ipaddress.ip_address(host).is_loopback
@@ -177,7 +182,8 @@ class Settings(BaseSettings):
             is_loopback = False
         if not is_loopback:
             raise ValueError(
-                f"api_host {self.api_host!r} is not a loopback address: use 127.0.0.1, and a proxy for others"
+                f"api_host {self.api_host!r} is not a loopback address, where everybody could come in: "
+                "set FRESHET_API_AUTH=keys and make keys with `freshet keys create`, or use 127.0.0.1"
             )
         return self
 
@@ -190,6 +196,16 @@ class Settings(BaseSettings):
     def live_rejects_path(self) -> Path:
         """Events that the API refused (SQLite), until they are moved into the lake's rejects."""
         return self.home / "log" / "rejects.db"
+
+    @property
+    def live_items_path(self) -> Path:
+        """Items that the API was given or told to forget (SQLite); their changes are moved into the lake too."""
+        return self.home / "log" / "items.db"
+
+    @property
+    def keys_path(self) -> Path:
+        """Hashes of API keys, and what they may do (SQLite)."""
+        return self.home / "keys.db"
 
     @property
     def lake_dir(self) -> Path:

@@ -5,6 +5,7 @@ downstream (lake, marts, online features) can be rebuilt from it. It also notes 
 of all that arrived add up.
 """
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,10 @@ class EventLog(Protocol):
 
     def read(self, after: int, limit: int) -> list[tuple[int, Event]]:
         """At most ``limit`` events whose sequence is greater than ``after``, ascending."""
+        ...
+
+    def find(self, event_ids: Sequence[str]) -> list[Event]:
+        """The events of these ids that are there, in the order of arrival."""
         ...
 
     def last_sequence(self) -> int:
@@ -86,6 +91,14 @@ class SqliteEventLog:
         with self._reading:
             rows = self._reader.execute(statement, (after, limit)).fetchall()
         return [(sequence, Event.model_validate_json(event)) for sequence, event in rows]
+
+    def find(self, event_ids: Sequence[str]) -> list[Event]:
+        """The events of these ids that are there, in the order of arrival."""
+        # One parameter, however many ids there are: SQLite takes only so many.
+        statement = "SELECT event FROM events WHERE event_id IN (SELECT value FROM json_each(?)) ORDER BY sequence"
+        with self._reading:
+            rows = self._reader.execute(statement, (json.dumps(list(event_ids)),)).fetchall()
+        return [Event.model_validate_json(event) for (event,) in rows]
 
     def last_sequence(self) -> int:
         """The sequence of the newest event, 0 when there is none."""

@@ -26,6 +26,7 @@ from ingestion.event_log import EventLog, SqliteEventLog
 from ingestion.lake import Lake, LedgerEntry, RecordCounts
 from ingestion.lake_schema import RecordType
 from ingestion.landing import Reject
+from ingestion.live_items import SqliteLiveItems
 from ingestion.live_rejects import SqliteRejects
 from ingestion.simulator_world import WorldConfig
 from ingestion.staging import Staging
@@ -35,27 +36,31 @@ logger = logging.getLogger(__name__)
 LIVE = "live"
 LIVE_ORIGIN = "what the API received"
 READ_AT_ONCE = 10_000
-_LIVE_ID = re.compile(r"live-(\d{12})-(\d{12})-(\d{12})")
+_LIVE_ID = re.compile(r"live-(\d{12})-(\d{12})-(\d{12})(?:-(\d{12}))?")
 
 
 @dataclass(frozen=True)
 class LivePosition:
-    """The numbers of the last event, the last refused one and the last one that was sent again, in the lake's books."""
+    """The numbers of the last event, the last refused one, the last one sent again and the last change of an item, in
+    the lake's books.
+    """
 
     events: int
     rejects: int
     repeats: int
+    items: int = 0
 
     @property
     def ingestion_id(self) -> str:
         """What the ingestion is called that reached so far."""
-        return f"{LIVE}-{self.events:012d}-{self.rejects:012d}-{self.repeats:012d}"
+        events = f"{LIVE}-{self.events:012d}-{self.rejects:012d}-{self.repeats:012d}"
+        return f"{events}-{self.items:012d}" if self.items else events  # homes are older than live items
 
     @classmethod
     def of(cls, ingestion_id: str) -> "LivePosition | None":
         """How far a live ingestion reached; None for those of datasets."""
         match = _LIVE_ID.fullmatch(ingestion_id)
-        return cls(*map(int, match.groups())) if match else None
+        return cls(*map(int, match.groups(default="0"))) if match else None
 
 
 @dataclass(frozen=True)
@@ -121,13 +126,15 @@ def rehearse(settings: Settings, dataset: DatasetAdapter, is_progress_shown: boo
 def ingest_live_events(settings: Settings, until: datetime) -> IngestionReport:
     """Move what the API received before ``until`` into the lake, each row exactly once however often this runs.
 
-    Events, refused events and events that were sent again each have an order of arrival; an ingestion is a piece of
-    each, begins where the last one ended and is called after where it ends. What is appended late goes with the next.
+    Events, refused events, events that were sent again and changes of items each have an order of arrival; an ingestion
+    is a piece of each, begins where the last one ended and is called after where it ends. What is appended late goes
+    with the next.
     """
     lake = Lake(settings.lake_dir)
     with (
         closing(SqliteEventLog(settings.log_path)) as log,
         closing(SqliteRejects(settings.live_rejects_path)) as rejects,
+        closing(SqliteLiveItems(settings.live_items_path)) as items,
         lake.ingestion(LIVE) as ingestion,
     ):
         before, staging = live_position(lake), ingestion.staging
@@ -137,6 +144,7 @@ def ingest_live_events(settings: Settings, until: datetime) -> IngestionReport:
             events=_land_events(log, staging, before.events, until),
             rejects=_land_rejects(rejects, staging, before.rejects, until),
             repeats=last_repeat,
+            items=_land_items(items, staging, before.items, until),
         )
         if reached == before:
             return IngestionReport(None, LIVE, LIVE_ORIGIN, "", (), is_new=False)
@@ -151,6 +159,7 @@ def live_position(lake: Lake) -> LivePosition:
         events=max((reached.events for reached in found), default=0),
         rejects=max((reached.rejects for reached in found), default=0),
         repeats=max((reached.repeats for reached in found), default=0),
+        items=max((reached.items for reached in found), default=0),
     )
 
 
@@ -236,6 +245,19 @@ def _land_rejects(rejects: SqliteRejects, staging: Staging, after: int, until: d
     return after
 
 
+def _land_items(items: SqliteLiveItems, staging: Staging, after: int, until: datetime) -> int:
+    """A deleted item lands as one that is not available."""
+    while changes := items.read(after, READ_AT_ONCE):
+        closed = list(takewhile(lambda change: change.item.updated_at < until, changes))
+        if closed:
+            sequences = [change.sequence for change in closed]
+            staging.add(RecordType.ITEM, [change.item for change in closed], sequences, "items.db")
+            after = sequences[-1]
+        if len(closed) < len(changes):
+            break
+    return after
+
+
 def _closed_part(log: EventLog, after: int, until: datetime) -> Iterator[tuple[list[int], list[Event]]]:
     """The log's events up to the first that was received at or after ``until``."""
     while part := log.read(after, READ_AT_ONCE):
@@ -248,7 +270,7 @@ def _closed_part(log: EventLog, after: int, until: datetime) -> Iterator[tuple[l
 
 
 def _oldest_outside_the_lake(settings: Settings) -> datetime | None:
-    """When the first row (accepted, refused or sent again) that no ingestion has moved yet was received."""
+    """When the first row (accepted, refused, sent again or an item) that no ingestion has moved yet was received."""
     reached = live_position(Lake(settings.lake_dir))
     with closing(SqliteEventLog(settings.log_path)) as log:
         waiting = [event.received_at for _, event in log.read(reached.events, 1)]
@@ -256,6 +278,8 @@ def _oldest_outside_the_lake(settings: Settings) -> datetime | None:
         waiting += [] if repeated_at is None else [repeated_at]
     with closing(SqliteRejects(settings.live_rejects_path)) as rejects:
         waiting += [reject.received_at for reject in rejects.read(reached.rejects, 1)]
+    with closing(SqliteLiveItems(settings.live_items_path)) as items:
+        waiting += [change.item.updated_at for change in items.read(reached.items, 1)]
     return min(waiting, default=None)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from fastapi import FastAPI
 
@@ -11,7 +11,8 @@ from freshet.settings import Settings
 from serving.body_limit import BodyLimit
 from serving.metrics import MeasureRequests, Metrics
 from serving.problems import install_problem_handlers
-from serving.routes import events, front, health, recommendations
+from serving.protection import RequireApiKey, SecurityHeaders, document_keys
+from serving.routes import events, front, health, items, recommendations
 from serving.runtime import Runtime
 
 _DESCRIPTION = """Post what users do, get what they are likely to want next.
@@ -41,9 +42,24 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Freshet", version=version("freshet"), description=_DESCRIPTION, lifespan=lifespan)
     # The last one added sees the request first: everything is measured, refusals too.
     app.add_middleware(BodyLimit)
+    if settings.api_auth == "keys":
+        app.add_middleware(RequireApiKey)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(MeasureRequests, metrics=metrics)
     install_problem_handlers(app)
-    for part in (events, recommendations, health, front):
+    for part in (events, recommendations, items, health, front):
         app.include_router(part.router)
     app.include_router(front.lineage_router(settings.home / "dbt" / "target"))
+    _document(app)
     return app
+
+
+def _document(app: FastAPI) -> None:
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = document_keys(describe())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to add to the document

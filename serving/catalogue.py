@@ -4,29 +4,42 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ingestion.lake_schema import json_text
+from ingestion.live_items import ItemChange
+from serving.catalogue_index import CatalogueIndex
+
 if TYPE_CHECKING:
     import pyarrow
 
-COLUMNS: Final = ("item_id", "title", "categories", "available_from", "is_available")
+COLUMNS: Final = (
+    *("item_id", "title", "categories", "tags", "price", "attributes"),
+    *("available_from", "is_available", "updated_at"),
+)
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogueItem:
-    """What an answer shows of an item, and whether it may be shown."""
+    """What an answer shows of an item, what it can be chosen by, and whether it may be shown."""
 
     item_id: str
     title: str | None
     categories: tuple[str, ...]
     available_from: datetime | None
     is_available: bool
+    tags: tuple[str, ...] = ()
+    price: float | None = None
+    attributes: str = "{}"  # JSON as it is written: parsed, a million of them would not fit
+    updated_at: datetime | None = None
+    is_deleted: bool = False
 
     def can_be_shown(self, now: datetime) -> bool:
         """On sale, or playable, or whatever the world calls it, at this moment."""
@@ -39,9 +52,23 @@ class Catalogue:
 
     items: Mapping[str, CatalogueItem] = field(default_factory=dict)
 
+    @cached_property
+    def index(self) -> CatalogueIndex:
+        """The items by what they are; made when it is first asked for."""
+        return CatalogueIndex(self.items.values())
+
     def get(self, item_id: str) -> CatalogueItem:
         """The item; one that nobody described is called by its id and may be shown."""
         return self.items.get(item_id) or CatalogueItem(item_id, None, (), None, is_available=True)
+
+    def changed(self, changes: Iterable[ItemChange]) -> "Catalogue":
+        """This catalogue with items that were put or deleted, unless it knows something newer of them."""
+        items = dict(self.items)
+        for change in changes:
+            known = items.get(change.item.item_id)
+            if known is None or known.updated_at is None or known.updated_at <= change.item.updated_at:
+                items[change.item.item_id] = _live_item(change)
+        return Catalogue(items)
 
     def availability(self, item_ids: Iterable[str], now: datetime) -> NDArray[np.bool_]:
         """Which of these items may be shown now."""
@@ -55,16 +82,34 @@ def from_table(table: "pyarrow.Table") -> Catalogue:
     return Catalogue({row["item_id"]: _item(row) for row in rows})
 
 
-def _item(row: Mapping[str, object]) -> CatalogueItem:
-    categories = row.get("categories")
-    available_from = row.get("available_from")
-    title = row.get("title")
+def _item(row: Mapping[str, Any]) -> CatalogueItem:
     return CatalogueItem(
-        item_id=str(row["item_id"]),
-        title=None if title is None else str(title),
-        categories=tuple(str(category) for category in categories) if isinstance(categories, list) else (),
-        available_from=available_from if isinstance(available_from, datetime) else None,
+        item_id=row["item_id"],
+        title=row.get("title"),
+        categories=tuple(row.get("categories") or ()),
+        available_from=row.get("available_from"),
         is_available=row.get("is_available") is not False,
+        tags=tuple(row.get("tags") or ()),
+        price=row.get("price"),
+        attributes=row.get("attributes") or "{}",
+        updated_at=row.get("updated_at"),
+    )
+
+
+def _live_item(change: ItemChange) -> CatalogueItem:
+    item = change.item
+    if change.is_deleted:
+        return CatalogueItem(item.item_id, None, (), None, is_available=False, is_deleted=True)
+    return CatalogueItem(
+        item_id=item.item_id,
+        title=item.title,
+        categories=tuple(item.categories),
+        available_from=item.available_from,
+        is_available=item.is_available,
+        tags=tuple(item.tags),
+        price=item.price,
+        attributes=json_text(item.attributes),
+        updated_at=item.updated_at,
     )
 
 
@@ -91,12 +136,24 @@ class CatalogueFile:
         if stamp is None or stamp == self._stamp:
             return self._catalogue
         try:
-            self._catalogue = from_table(pyarrow.parquet.read_table(self._path, columns=list(COLUMNS)))
+            present = [name for name in pyarrow.parquet.read_schema(self._path).names if name in COLUMNS]
+            self._catalogue = from_table(pyarrow.parquet.read_table(self._path, columns=present))
         except (OSError, pyarrow.ArrowException) as error:
             # dbt replaces the file; what is half there now is whole at the next change.
             logger.warning("catalogue cannot be read, keeping the last one", extra={"error": str(error)})
         self._stamp = stamp
         return self._catalogue
+
+    def row(self, item_id: str) -> dict[str, Any] | None:
+        """All that the newest batch says of one item; None when there is nothing."""
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            rows = pyarrow.parquet.read_table(self._path, filters=[("item_id", "=", item_id)]).to_pylist()
+        except (OSError, pyarrow.ArrowException):
+            return None
+        return rows[0] if rows else None
 
     def _found(self) -> tuple[int, int] | None:
         try:

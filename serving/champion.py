@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,8 @@ import numpy as np
 from serving.catalogue import from_table
 from serving.metrics import Metrics
 from serving.schemas import ModelRef
-from serving.snapshot import CurrentSnapshot, ServedModel
+from serving.snapshot import ServedModel
+from serving.text_tower import TextTowers
 from training import registry
 from training.blend import REGIMES
 from training.bundle import BundleError, load_bundle
@@ -37,11 +39,17 @@ class ChampionWatcher:
     """Polls the registry in one thread and puts each new champion into the snapshot."""
 
     def __init__(
-        self, tracking_uri: str, models_dir: Path, poll_seconds: float, current: CurrentSnapshot, metrics: Metrics
+        self,
+        tracking_uri: str,
+        models_dir: Path,
+        poll_seconds: float,
+        towers: TextTowers,
+        serve: Callable[[ServedModel], None],
+        metrics: Metrics,
     ) -> None:
-        """``models_dir`` keeps local copies, so that a restart needs no artifact store."""
+        """``models_dir`` keeps local copies, so a restart needs no artifact store; ``serve`` takes what is loaded."""
         self._tracking_uri, self._models_dir, self._poll_seconds = tracking_uri, models_dir, poll_seconds
-        self._current, self._metrics = current, metrics
+        self._towers, self._serve, self._metrics = towers, serve, metrics
         self._served_version: int | None = None
         self._refused_version: int | None = None
         self._refused_at = 0.0
@@ -108,11 +116,11 @@ class ChampionWatcher:
 
     def _load(self, version: int, folder: Path) -> None:
         try:
-            model = load_model(version, folder)
+            model = load_model(version, folder, self._towers)
         except Exception as error:  # noqa: BLE001  a bad bundle may fail in any library that reads it; the old one serves on
             self._refuse(version, error)
             return
-        self._current.set_model(model)
+        self._serve(model)
         self._served_version, self._refused_version, self.model_fault = version, None, None
         with contextlib.suppress(OSError):  # a full disk costs the next start its head start, nothing else
             write_last_served(self._models_dir, version, folder)
@@ -150,8 +158,8 @@ def registry_errors() -> tuple[type[Exception], ...]:
     return MlflowException, SQLAlchemyError, OSError
 
 
-def load_model(version: int, folder: Path) -> ServedModel:
-    """Verify, load and try one version's bundle. Raises whatever is wrong with it."""
+def load_model(version: int, folder: Path, towers: TextTowers | None = None) -> ServedModel:
+    """Verify, load and try one version's bundle; ``towers`` let it read new texts. Raises whatever is wrong with it."""
     bundle = load_bundle(folder)
     item_ids = [str(item_id) for item_id in bundle.recommender.item_ids]
     model = ServedModel(
@@ -160,6 +168,7 @@ def load_model(version: int, folder: Path) -> ServedModel:
         item_index={item_id: index for index, item_id in enumerate(item_ids)},
         catalogue=from_table(bundle.items),
         knows_strangers=_knows_strangers(bundle.recommender),
+        tower=towers.open(bundle) if towers else None,
     )
     _try(model)
     return model

@@ -9,10 +9,13 @@ from fastapi import Depends, Request
 
 from serving.event_forms import CLOUD_EVENT, CLOUD_EVENT_BATCH
 from serving.event_gateway import EventGateway
-from serving.problems import ProblemError, unsupported_media_type
+from serving.items import Items
+from serving.problems import ProblemError, is_json, unsupported_media_type
 from serving.profiles import Profiles
 from serving.recommender import Recommender
 from serving.runtime import Runtime
+from serving.search import Search
+from serving.shown import ShownLists
 from serving.similar import SimilarItemsFinder
 
 EVENT_MEDIA_TYPES = ("application/json", CLOUD_EVENT, CLOUD_EVENT_BATCH)
@@ -47,6 +50,21 @@ async def get_profiles(runtime: RuntimeDep) -> Profiles:
     return runtime.profiles
 
 
+async def get_shown(runtime: RuntimeDep) -> ShownLists:
+    """Remembers what was shown."""
+    return runtime.shown
+
+
+async def get_search(runtime: RuntimeDep) -> Search:
+    """Finds items by words."""
+    return runtime.search
+
+
+async def get_items(runtime: RuntimeDep) -> Items:
+    """Takes items in, and knows what is known of them."""
+    return runtime.items
+
+
 class EventBody:
     """The bytes of a request that brings events, and what they were announced as."""
 
@@ -63,8 +81,19 @@ async def get_event_body(request: Request) -> EventBody:
     return EventBody(await request.body(), media_type)
 
 
+async def get_json_body(request: Request) -> bytes:
+    """A body that was announced as JSON, read on the event loop; parsing it is left to a thread."""
+    if not is_json(request.headers.get("content-type", "")):
+        raise ProblemError(415, unsupported_media_type(request))
+    return await request.body()
+
+
 RecommenderDep = Annotated[Recommender, Depends(get_recommender)]
 EventGatewayDep = Annotated[EventGateway, Depends(get_gateway)]
 SimilarDep = Annotated[SimilarItemsFinder, Depends(get_similar)]
 ProfilesDep = Annotated[Profiles, Depends(get_profiles)]
+ShownDep = Annotated[ShownLists, Depends(get_shown)]
+SearchDep = Annotated[Search, Depends(get_search)]
+ItemsDep = Annotated[Items, Depends(get_items)]
+JsonBodyDep = Annotated[bytes, Depends(get_json_body)]
 EventBodyDep = Annotated[EventBody, Depends(get_event_body)]

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from fastapi.openapi.models import Example
 
-from freshet.contract import MAX_EVENTS_PER_REQUEST, Event
+from freshet.contract import MAX_EVENTS_PER_REQUEST, Event, Item
 from serving.event_forms import CLOUD_EVENT, CLOUD_EVENT_BATCH
 
 
@@ -19,6 +19,32 @@ RECOMMENDATION_REQUESTS: Final[dict[str, Example]] = {
     "fresh": Example(
         summary="After an event, without what is on the page",
         value={"user_id": "42", "n": 5, "exclude_item_ids": ["296", "593"], "min_freshness_token": "18231"},
+    ),
+    "words": Example(summary="Towards some words", value={"user_id": "42", "query": "something light, not romance"}),
+    "basket": Example(
+        summary="What goes with a basket, varied",
+        value={"user_id": "42", "scenario": "basket", "context": {"item_ids": ["318", "527"]}, "diversity": 0.3},
+    ),
+    "filter": Example(
+        summary="Of some items only",
+        value={
+            "user_id": "42",
+            "filter": {
+                "categories": {"any_of": ["Drama", "War"], "none_of": ["Horror"]},
+                "tags": {"all_of": ["classic"]},
+                "price": {"min": 5, "max": 20},
+                "attributes": {"language": "English"},
+                "availability": "now",
+            },
+        },
+    ),
+}
+
+SEARCH_REQUESTS: Final[dict[str, Example]] = {
+    "plain": Example(summary="By meaning", value={"query": "a slow film about friendship in a prison"}),
+    "conditions": Example(
+        summary="With conditions, for a user",
+        value={"query": "space adventures under 20, not horror", "n": 5, "user_id": "42"},
     ),
 }
 
@@ -42,7 +68,47 @@ RECOMMENDATIONS: Final = {
     "model": _MODEL,
     "features_as_of": "2025-06-01T12:00:00.125000Z",
     "degraded": [],
+    "understood": None,
     "took_ms": 2.41,
+}
+
+SHOWN_RECOMMENDATIONS: Final = {
+    "recommendation_id": "0198f3c2-7d2b-7c41-9f0e-5a3d8f0b6c11",
+    "user_id": "42",
+    "shown_at": "2025-06-01T12:00:00.240000Z",
+    "model_version": "3",
+    "items": [
+        {
+            "item_id": "527",
+            "rank": 1,
+            "score": 4.218337,
+            "source": "model",
+            "reason": "Goes with “Schindler's Ark”, which you chose recently.",
+            "propensity": 1.0,
+            "title": "Schindler's List (1993)",
+        }
+    ],
+}
+
+SEARCH_RESULTS: Final = {
+    "recommendation_id": "0198f3c2-7d2b-7c41-9f0e-5a3d8f0b6c12",
+    "user_id": "42",
+    "items": [
+        {
+            "item_id": "7",
+            "rank": 1,
+            "score": 3.105112,
+            "source": "model",
+            "reason": "Close to “space adventures” in meaning.",
+            "propensity": 1.0,
+            "title": "The Last Starship (1984)",
+            "categories": ["Adventure", "Sci-Fi"],
+        }
+    ],
+    "understood": {"text": "space adventures", "min_price": None, "max_price": 20.0, "without": ["horror"], "only": []},
+    "model": {"name": "freshet-recommender", "version": "3", "alias": "champion"},
+    "degraded": [],
+    "took_ms": 4.2,
 }
 
 SIMILAR_ITEMS: Final = {
@@ -87,6 +153,43 @@ PROFILE: Final = {
     ],
     "features_as_of": "2025-06-01T12:00:00.125000Z",
     "degraded": [],
+}
+
+_ITEM_TOLD: Final = {
+    "title": "The Sea Wolf",
+    "description": "A captain, a storm and a crew that has had enough.",
+    "categories": ["Adventure", "Drama"],
+    "tags": ["sailing"],
+    "price": 9.5,
+    "attributes": {"language": "English"},
+}
+
+ITEM: Final = {
+    "item_id": "new-318",
+    **_ITEM_TOLD,
+    "image_url": None,
+    "available_from": None,
+    "is_available": True,
+    "updated_at": "2025-06-01T12:00:00.120000Z",
+}
+ITEM_STORED: Final = {**ITEM, "is_recommendable": True}
+ITEM_DELETED: Final = {"item_id": "new-318", "deleted_at": "2025-06-01T12:00:00.120000Z"}
+
+
+def _item_schema() -> dict[str, Any]:
+    """The contract's item, without what the path and the server's clock say."""
+    schema = Item.model_json_schema()
+    schema.pop("$defs", None)
+    for name in ("item_id", "updated_at"):
+        del schema["properties"][name]
+    schema["properties"]["attributes"] = {"type": "object", "description": "Anything else, as JSON"}
+    schema["required"] = ["title"]
+    return schema
+
+
+ITEM_REQUEST_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {"application/json": {"schema": _item_schema(), "example": _ITEM_TOLD}},
 }
 
 _CLICK: Final = {

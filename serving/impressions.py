@@ -86,16 +86,29 @@ class ImpressionLogger:
 
 def impressions(answer: Recommendations, shown_at: datetime) -> list[Event]:
     """The events that say what one answer showed; their ids derive from the answer's, so writing twice counts once."""
+    version = answer.model.version if answer.model else None
     return [
         Event(
-            event_id=str(uuid5(NAMESPACE_OID, f"{answer.recommendation_id}/{item.rank}")),
+            event_id=impression_id(answer.recommendation_id, item.rank),
             event_type=EventType.IMPRESSION,
             user_id=answer.user_id,
             item_id=item.item_id,
             occurred_at=shown_at,
             received_at=shown_at,
             recommendation_id=answer.recommendation_id,
-            properties={"rank": item.rank, "propensity": item.propensity, "source": item.source},
+            properties={
+                "rank": item.rank,
+                "propensity": item.propensity,
+                "source": item.source,
+                "score": item.score,
+                "reason": item.reason,
+                "model_version": version,
+            },
         )
         for item in answer.items
     ]
+
+
+def impression_id(recommendation_id: str, rank: int) -> str:
+    """The event id of one line of an answer."""
+    return str(uuid5(NAMESPACE_OID, f"{recommendation_id}/{rank}"))

@@ -1,6 +1,6 @@
 """The order of the list: the model's scores without what must not be shown, then popular items where it has no more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain
 from typing import Final, NamedTuple
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from nearline.session_features import UserState, to_us
 from serving.reasons import Explainer
 from serving.schemas import RecommendedItem, Source
-from serving.snapshot import ServedModel, Snapshot
+from serving.snapshot import PopularItem, ServedModel, Snapshot
+from serving.wishes import Plan
 from training.history import History
 
 PROPENSITY: Final = 1.0
@@ -26,11 +27,17 @@ class _Line(NamedTuple):
 
 
 def rank(
-    snapshot: Snapshot, state: UserState, n: int, excluded: frozenset[str], now: datetime
+    snapshot: Snapshot, state: UserState, n: int, excluded: frozenset[str], now: datetime, plan: Plan | None = None
 ) -> list[RecommendedItem]:
-    """The list for one user. Nothing the user has met, turned down, asked to leave out, or cannot get is on it."""
-    hidden = excluded | state.seen
-    lines = chain(_by_model(snapshot, state, n, hidden, now), _popular(snapshot, hidden))
+    """The list for one user. Nothing the user has met, turned down, asked to leave out, or cannot get is on it.
+
+    A ``plan`` over the same snapshot says what else was asked for.
+    """
+    hidden = excluded | (state.seen if plan is None else plan.hidden(state))
+    popular = snapshot.popular if plan is None else plan.popular()
+    lines = chain(_by_model(snapshot, state, n, hidden, now, plan), _popular(popular, hidden))
+    if plan is not None:
+        lines = chain(_popular(plan.named_beside_the_model(), hidden), lines)
     distinct: dict[str, _Line] = {}
     for line in lines:
         distinct.setdefault(line.item_id, line)
@@ -63,27 +70,35 @@ def top_n(scores: NDArray[np.floating], n: int) -> NDArray[np.int64]:
     return best
 
 
-def _by_model(snapshot: Snapshot, state: UserState, n: int, hidden: frozenset[str], now: datetime) -> Iterator[_Line]:
+def _by_model(
+    snapshot: Snapshot, state: UserState, n: int, hidden: frozenset[str], now: datetime, plan: Plan | None
+) -> Iterator[_Line]:
     model = snapshot.model
     if model is None:
         return
     history, now_us = history_of(state, model), to_us(now)
-    if len(history.item_indices) == 0 and not model.knows_strangers:
+    if len(history.item_indices) == 0 and not model.knows_strangers and not (plan and plan.has_query):
         return
     parts = model.recommender.parts(history, now_us, snapshot.popularity)
     scores: NDArray[np.float32] = np.stack(list(parts.values())).sum(axis=0, dtype=np.float32)
-    if snapshot.is_available is not None:
-        scores[~snapshot.is_available] = -np.inf
+    if plan is not None:
+        scores = plan.scores(model, scores)
+    is_available = snapshot.is_available if plan is None else plan.available()
+    if is_available is not None:
+        scores[~is_available] = -np.inf
     scores[[model.item_index[item_id] for item_id in hidden if item_id in model.item_index]] = -np.inf
-    shown = top_n(scores, n)
+    shown = top_n(scores, n if plan is None else plan.pool(n))
+    if plan is not None:
+        shown = plan.choose(model, scores, shown, n)
     reasons = Explainer(model, snapshot.catalogue, history, now_us, parts, shown).reasons()
     source: Source = "model" if len(history.item_indices) else "cold_start"
     for index, reason in zip(shown, reasons, strict=True):
-        yield _Line(str(model.recommender.item_ids[index]), float(scores[index]), source, reason)
+        item_id = str(model.recommender.item_ids[index])
+        yield _Line(item_id, float(scores[index]), source, reason if plan is None else plan.reason(item_id, reason))
 
 
-def _popular(snapshot: Snapshot, hidden: frozenset[str]) -> Iterator[_Line]:
-    for item in snapshot.popular:
+def _popular(items: Iterable[PopularItem], hidden: frozenset[str]) -> Iterator[_Line]:
+    for item in items:
         if item.item_id not in hidden:
             yield _Line(item.item_id, item.score, "popular", item.reason)
 

@@ -16,6 +16,7 @@ from serving.online_features import OnlineFeatures
 from serving.ranking import rank
 from serving.schemas import Recommendations
 from serving.snapshot import CurrentSnapshot, Snapshot
+from serving.wishes import Wish
 
 FRESHNESS_WAIT_SECONDS = 1.0
 """How long an answer waits for the events that its caller wants reflected; usually it is milliseconds."""
@@ -38,25 +39,38 @@ class Recommender:
     registry_fault: Callable[[], str | None]
 
     def recommend(
-        self, user_id: str, n: int, exclude_item_ids: Collection[str] = (), min_freshness_token: str | None = None
+        self,
+        user_id: str,
+        n: int,
+        exclude_item_ids: Collection[str] = (),
+        min_freshness_token: str | None = None,
+        wish: Wish | None = None,
     ) -> Recommendations:
-        """The n items this user is most likely to want next. Raises UnknownTokenError."""
+        """The n items this user is most likely to want next, or that suit a wish. Raises UnknownTokenError."""
         started = time.perf_counter()
         stale = self._wait_for(min_freshness_token)
         state, store_missing = self.state_of(user_id)
         snapshot = self.current.snapshot
         now = datetime.now(UTC)
+        plan = wish.on(snapshot) if wish else None
+        if plan is not None:
+            state, store_missing = plan.state(state, now), store_missing | plan.missing
         answer = Recommendations(
             recommendation_id=str(uuid7()),
             user_id=user_id,
-            items=rank(snapshot, state, n, frozenset(exclude_item_ids), now),
+            items=rank(snapshot, state, n, frozenset(exclude_item_ids), now, plan),
             model=snapshot.model.ref if snapshot.model else None,
             features_as_of=state.known_at,
-            degraded=self._note_degraded(stale | store_missing | self._missing(snapshot)),
+            degraded=self.degraded(snapshot, stale | store_missing),
+            understood=plan.understood if plan else None,
             took_ms=round((time.perf_counter() - started) * 1_000, 3),
         )
         self.impressions.record(answer, now)
         return answer
+
+    def degraded(self, snapshot: Snapshot, missing: set[str]) -> list[str]:
+        """Count and name what an answer from this snapshot has to do without."""
+        return self._note_degraded(missing | self._missing(snapshot))
 
     def _wait_for(self, token: str | None) -> set[str]:
         if token is None or self.wait_until(int(token), 0):

@@ -6,23 +6,30 @@ from typing import Final
 
 from freshet.settings import Settings
 from ingestion.event_log import SqliteEventLog
+from ingestion.live_items import SqliteLiveItems
 from ingestion.live_rejects import SqliteRejects
 from nearline.feast_handle import FeastHandle
 from nearline.offsets import SqliteOffsets, WorkerLock
 from nearline.user_states import FeastUserStates, OnlineStoreError
 from nearline.worker import NearlineWorker
+from serving.api_keys import SqliteApiKeys
 from serving.catalogue import CatalogueFile
 from serving.champion import ChampionWatcher
 from serving.event_gateway import EventGateway
 from serving.impressions import ImpressionLogger
+from serving.items import Items
+from serving.live_items import LiveItems
 from serving.metrics import Metrics
 from serving.online_features import FeastOnlineFeatures
 from serving.profiles import Profiles
 from serving.recommender import Recommender
 from serving.refresher import CatalogueRefresher
 from serving.schemas import Readiness
+from serving.search import Search
+from serving.shown import ShownLists
 from serving.similar import SimilarItemsFinder
 from serving.snapshot import CurrentSnapshot
+from serving.text_tower import TextTowers
 
 _REOPEN_SECONDS: Final = 2.0
 _LARGE_LAG: Final = 10_000
@@ -40,13 +47,21 @@ class Runtime:
         self.current = CurrentSnapshot()
         self._log = SqliteEventLog(settings.log_path)
         self._rejects = SqliteRejects(settings.live_rejects_path)
+        self._items = SqliteLiveItems(settings.live_items_path)
+        self.keys = SqliteApiKeys(settings.keys_path) if settings.api_auth == "keys" else None
         self._offsets = SqliteOffsets(settings.log_path.with_name("offsets.db"))
         self._lock = WorkerLock(settings.log_path.with_name("nearline.lock"))
         self._store = FeastHandle(settings.home)
         self.worker = NearlineWorker(self._log, FeastUserStates(self._store.get), self._offsets, self._lock)
         self._features = FeastOnlineFeatures(self._store.get)
+        self._live_items = LiveItems(self._items, self.current)
         self._watcher = ChampionWatcher(
-            settings.tracking_uri, settings.models_dir, settings.champion_poll_seconds, self.current, metrics
+            settings.tracking_uri,
+            settings.models_dir,
+            settings.champion_poll_seconds,
+            TextTowers(settings.models_dir / "vectors"),
+            self._live_items.serve,
+            metrics,
         )
         catalogue = CatalogueFile(settings.features_dir / "dim_items.parquet")
         self._refresher = CatalogueRefresher(catalogue, self._features, self._log, self.current, metrics)
@@ -64,12 +79,15 @@ class Runtime:
             self._wait_until,
             lambda: self._watcher.registry_fault,
         )
+        self.shown = ShownLists(self._log, self.current)
+        self.search = Search(self.recommender)
         self.profiles = Profiles(self._features, self.current)
         self.similar = SimilarItemsFinder(self.current)
+        self.items = Items(self._live_items, catalogue, self.current)
 
     def start(self) -> None:
         """Start every thread; the API answers at once, degraded until they have done their first round."""
-        for part in (self._impressions, self.worker, self._watcher, self._refresher, self._opener):
+        for part in (self._impressions, self.worker, self._live_items, self._watcher, self._refresher, self._opener):
             part.start()
 
     def stop(self) -> None:
@@ -78,9 +96,12 @@ class Runtime:
         self._impressions.stop()
         self._refresher.stop()
         self._watcher.stop()
+        self._live_items.stop()
         self.worker.stop()
-        for part in (self._offsets, self._rejects, self._log):
+        for part in (self._offsets, self._items, self._rejects, self._log):
             part.close()
+        if self.keys is not None:
+            self.keys.close()
 
     def readiness(self) -> Readiness:
         """What keeps full answers from being given, and what is merely not as it should be."""
@@ -96,6 +117,7 @@ class Runtime:
             "registry": self._watcher.registry_fault,
             "champion watcher": None if self._watcher.is_running else "its thread has ended: restart this process",
             "popularity": self._refresher.fault,
+            "items": self._live_items.fault if self._live_items.is_running else "their thread has ended: restart this",
         }
         return Readiness(
             ready=not any(reasons.values()),

@@ -1,16 +1,21 @@
 """What comes in and what goes out over HTTP: separate shapes, every field described, unknown fields refused."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from freshet.contract import Identifier
+from serving.filters import ItemFilter
+from serving.scenarios import SCENARIOS, ScenarioName
 
 MAX_LIST_LENGTH = 100
 MAX_EXCLUDED_ITEMS = 1_000
+MAX_CONTEXT_ITEMS = 50
+MAX_QUERY_LENGTH = 500
 
 FreshnessToken = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")]
+QueryText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY_LENGTH, strip_whitespace=True)]
 Source = Literal["model", "cold_start", "popular"]
 
 
@@ -20,6 +25,14 @@ class _In(BaseModel):
 
 class _Out(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class RequestContext(_In):
+    """What surrounds the list."""
+
+    item_ids: Annotated[list[Identifier], Field(max_length=MAX_CONTEXT_ITEMS)] = Field(
+        default_factory=list, description="The item on the page, or what lies in the basket; never on the list itself"
+    )
 
 
 class RecommendationRequest(_In):
@@ -33,6 +46,39 @@ class RecommendationRequest(_In):
     min_freshness_token: FreshnessToken | None = Field(
         default=None, description="From POST /v1/events: the answer then reflects those events"
     )
+    scenario: ScenarioName = Field(
+        default="home",
+        description="Where the list stands. home: nothing the user has met; similar and basket: what goes with"
+        " context.item_ids, for this user; search: what suits the query first, then the user",
+    )
+    query: QueryText | None = Field(
+        default=None,
+        description="Plain words, which move the list towards them. Prices (“under 20”), what is not wanted (“not"
+        " horror”) and what alone is (“only comedies”) are conditions",
+    )
+    context: RequestContext = Field(default_factory=RequestContext)
+    filter: ItemFilter | None = Field(default=None, description="Which items are allowed")
+    diversity: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+        default=0.0, description="0: by score alone; 1: each line as different from those above as can be"
+    )
+
+    @model_validator(mode="after")
+    def _suits_the_scenario(self) -> Self:
+        scenario = SCENARIOS[self.scenario]
+        if scenario.needs_items and not self.context.item_ids:
+            raise ValueError(f"context.item_ids is empty: {self.scenario} is about some items, so name them")
+        if scenario.needs_query and self.query is None:
+            raise ValueError(f"query is missing: {self.scenario} is about some words")
+        return self
+
+
+class SearchRequest(_In):
+    """What to look for, and for whom."""
+
+    query: QueryText = Field(description="Plain words; prices and what is not wanted are conditions")
+    n: Annotated[int, Field(strict=True, ge=1, le=MAX_LIST_LENGTH, description="Length of the list")] = 10
+    user_id: Identifier | None = Field(default=None, description="Whose taste decides between what suits equally well")
+    filter: ItemFilter | None = Field(default=None, description="Which items are allowed")
 
 
 class RecommendationQuery(_In):
@@ -76,6 +122,16 @@ class ModelRef(_Out):
     alias: str
 
 
+class Understood(_Out):
+    """A query as it was understood."""
+
+    text: str = Field(description="What was looked for by its meaning and in names")
+    min_price: float | None
+    max_price: float | None
+    without: list[str] = Field(description="Labels and words that nothing on the list has")
+    only: list[str] = Field(description="Labels that everything on the list has")
+
+
 class Recommendations(_Out):
     """A list, and all that is needed to trust it, join events to it and debug it."""
 
@@ -85,6 +141,41 @@ class Recommendations(_Out):
     model: ModelRef | None = Field(description="Null when no champion is loaded")
     features_as_of: datetime | None = Field(description="The user's newest event known; null for a user nobody has met")
     degraded: list[str] = Field(description="Parts of the platform this answer had to do without")
+    understood: Understood | None = Field(default=None, description="Of a query")
+    took_ms: float
+
+
+class ShownItem(_Out):
+    """One line as it was shown. What an older version of Freshet did not note is null."""
+
+    item_id: str
+    rank: int
+    score: float | None
+    source: Source
+    reason: str | None
+    propensity: float
+    title: str | None = Field(description="As the item is called now; null for one that was deleted")
+
+
+class ShownRecommendations(_Out):
+    """What one answer showed."""
+
+    recommendation_id: str
+    user_id: str
+    shown_at: datetime
+    model_version: str | None
+    items: list[ShownItem]
+
+
+class SearchResults(_Out):
+    """What was found; with a user it is a list like others, and can be quoted."""
+
+    recommendation_id: str | None
+    user_id: str | None
+    items: list[RecommendedItem]
+    understood: Understood | None
+    model: ModelRef | None
+    degraded: list[str]
     took_ms: float
 
 
@@ -105,6 +196,37 @@ class SimilarItems(_Out):
     items: list[SimilarItem]
     model: ModelRef
     took_ms: float
+
+
+class ItemDetails(_Out):
+    """All that is known of an item."""
+
+    item_id: str
+    title: str | None
+    description: str | None = None
+    categories: list[str]
+    tags: list[str] = Field(default_factory=list)
+    price: float | None = None
+    image_url: str | None = None
+    attributes: dict[str, Any] = Field(default_factory=dict)
+    available_from: datetime | None = None
+    is_available: bool
+    updated_at: datetime | None = None
+
+
+class ItemStored(ItemDetails):
+    """An item that is durable from now on."""
+
+    is_recommendable: bool = Field(
+        description="The served model ranks it by now; if not, it will within a moment, or there is no model that can"
+    )
+
+
+class ItemDeleted(_Out):
+    """An item that no answer shows any more."""
+
+    item_id: str
+    deleted_at: datetime
 
 
 class EventResult(_Out):

@@ -4,18 +4,22 @@ A request takes the snapshot once and uses it to its end, so an answer never mix
 """
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ingestion.live_items import ItemChange
 from serving.catalogue import Catalogue
 from serving.online_features import Popularity
 from serving.schemas import ModelRef
 
 if TYPE_CHECKING:
+    from serving.text_tower import TextTower
     from training.llm_recommender import LLMRecommender
 
 NO_POPULARITY: Final = Popularity({}, None)
@@ -30,6 +34,7 @@ class ServedModel:
     item_index: dict[str, int]
     catalogue: Catalogue  # as it was when the model was trained
     knows_strangers: bool  # it ranks by popularity where there is no history; otherwise popular items are the answer
+    tower: "TextTower | None" = None  # reads new items and queries; None where the bundle does not say how
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,18 @@ class Snapshot:
     popular: tuple[PopularItem, ...] = ()
     missing: frozenset[str] = frozenset()
 
+    @cached_property
+    def catalogue_rows(self) -> NDArray[np.int64]:
+        """(V,) where the model's items stand in the catalogue's index; -1 for those that nobody described."""
+        row_of = self.catalogue.index.row_of
+        return np.array([row_of.get(item_id, -1) for item_id in (self.model.item_index if self.model else ())], int)
+
+    def of_model(self, values: NDArray[np.generic], otherwise: float) -> NDArray[Any]:
+        """(V,) of values over the catalogue (C,); ``otherwise`` for what nobody described."""
+        if not len(values):
+            return np.full(len(self.catalogue_rows), otherwise, dtype=values.dtype)
+        return np.where(self.catalogue_rows >= 0, values[self.catalogue_rows], values.dtype.type(otherwise))
+
 
 class CurrentSnapshot:
     """Holds the snapshot; the champion's watcher and the catalogue's refresher each replace their part."""
@@ -61,6 +78,8 @@ class CurrentSnapshot:
         self._building = threading.Lock()
         self._model: ServedModel | None = None
         self._catalogue: Catalogue | None = None
+        self._changes: tuple[ItemChange, ...] = ()
+        self._changed: tuple[Catalogue, tuple[ItemChange, ...], Catalogue] | None = None
         self._popularity = NO_POPULARITY
         self._missing: frozenset[str] = frozenset()
         self.snapshot = Snapshot()
@@ -77,6 +96,12 @@ class CurrentSnapshot:
             self._catalogue, self._popularity, self._missing = catalogue, popularity, missing
             self._rebuild()
 
+    def set_live_items(self, changes: Iterable[ItemChange]) -> None:
+        """From the next request on, these items are as they were put, or gone: one change of each."""
+        with self._building:
+            self._changes = tuple(changes)
+            self._rebuild()
+
     def known_item_ids(self) -> list[str]:
         """Every item of the catalogue and of the model."""
         snapshot = self.snapshot
@@ -86,7 +111,7 @@ class CurrentSnapshot:
     def _rebuild(self) -> None:
         now = datetime.now(UTC)
         model = self._model
-        catalogue = self._catalogue or (model.catalogue if model else Catalogue())
+        catalogue = self._with_changes(self._catalogue or (model.catalogue if model else Catalogue()))
         self.snapshot = Snapshot(
             model=model,
             catalogue=catalogue,
@@ -95,6 +120,14 @@ class CurrentSnapshot:
             popular=rank_by_popularity(catalogue, self._popularity, now),
             missing=self._missing,
         )
+
+    def _with_changes(self, catalogue: Catalogue) -> Catalogue:
+        """The catalogue with what was put and deleted; the same object, with its index, while both are the same."""
+        if not self._changes:
+            return catalogue
+        if self._changed is None or self._changed[0] is not catalogue or self._changed[1] is not self._changes:
+            self._changed = catalogue, self._changes, catalogue.changed(self._changes)
+        return self._changed[2]
 
 
 def _aligned(popularity: Popularity, model: ServedModel) -> NDArray[np.float32] | None:

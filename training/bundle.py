@@ -25,7 +25,9 @@ from training.plain_data import check_plain_data
 if TYPE_CHECKING:
     import pyarrow
 
+    from training.backbones import Backbone
     from training.llm_recommender import LLMRecommender
+    from training.whitening import Whitening
 
 SCHEMA_VERSION = 1
 ALLOWED_SUFFIXES = frozenset({".safetensors", ".onnx", ".npy", ".parquet", ".json", ".md", ".png"})
@@ -180,6 +182,22 @@ def load_bundle(folder: Path) -> Bundle:
     if items.num_rows != len(recommender.item_ids):
         raise BundleError(f"{folder}: {ITEMS} has {items.num_rows} rows for {len(recommender.item_ids)} items")
     return Bundle(manifest, recommender, items)
+
+
+def text_space(bundle: Bundle) -> "tuple[Backbone, Whitening]":
+    """The language model that read the bundle's items, and their whitening: what a new text takes the same way.
+
+    Raises BundleError if a text that is read here would not come into the items' space, and BackboneError.
+    """
+    from training.backbones import resolve_backbone
+
+    encoder, whitening = bundle.manifest.text_encoder, bundle.recommender.whitening
+    if whitening is None or "space" not in encoder:
+        raise BundleError("the bundle does not say how its items were read, so no new text can be placed among them")
+    backbone = resolve_backbone(encoder["name"])
+    if backbone.space != encoder["space"]:
+        raise BundleError(f"the model was made in the space {encoder['space']}, new items would be in {backbone.space}")
+    return backbone, whitening
 
 
 def git_commit() -> str:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from freshet.settings import Settings
 from training import registry
-from training.backbones import resolve_backbone
-from training.bundle import Bundle, BundleError, load_bundle
+from training.bundle import Bundle, load_bundle, text_space
 from training.catalogue import Catalogue
 from training.dataset import read_marts
 from training.lists import World, answer, write_lists
@@ -82,9 +81,6 @@ def grown(bundle: Bundle, catalogue: Catalogue, settings: Settings) -> LLMRecomm
     new_ids = catalogue.item_ids[catalogue.n_known :]
     if not new_ids:
         return recommender
-    encoder = bundle.manifest.text_encoder
-    backbone = resolve_backbone(encoder["name"])
-    if backbone.space != encoder["space"] or recommender.whitening is None:
-        raise BundleError(f"the model was made in the space {encoder['space']}, new items would be in {backbone.space}")
-    raw = encode_texts(catalogue.texts, backbone=backbone.name, cache_dir=settings.models_dir / "vectors")
-    return extended(recommender, new_ids, recommender.whitening.apply(raw))
+    backbone, whitening = text_space(bundle)
+    raw = encode_texts(catalogue.texts, backbone=backbone, cache_dir=settings.models_dir / "vectors")
+    return extended(recommender, new_ids, whitening.apply(raw))

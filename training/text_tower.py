@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,13 +60,20 @@ def item_text(
 
 
 def encode_texts(
-    texts: Sequence[str], *, backbone: str, cache_dir: Path, kind: TextKind = "document", progress: bool = True
+    texts: Sequence[str],
+    *,
+    backbone: str | Backbone,
+    cache_dir: Path,
+    kind: TextKind = "document",
+    progress: bool = True,
+    open_encoder: "Callable[[Backbone], TextEncoder] | None" = None,
 ) -> NDArray[np.float32]:
     """Vectors (N, W) of length 1, float32, in the order of ``texts``; encodes only what the cache lacks.
 
-    Raises BackboneError when the model is unknown or cannot be fetched.
+    ``open_encoder`` may hand over a model that is loaded already. Raises BackboneError when the model is unknown or
+    cannot be fetched.
     """
-    chosen = resolve_backbone(backbone)
+    chosen = resolve_backbone(backbone) if isinstance(backbone, str) else backbone
     prefixed = [chosen.prefix(kind) + text for text in texts]
     keys = [text_key(text) for text in prefixed]
     with VectorCache(cache_dir / f"{chosen.space}.sqlite", chosen.width) as cache:
@@ -77,7 +84,7 @@ def encode_texts(
             missing_keys = list(missing)
             seconds = 0.2 if sys.stderr.isatty() else 30  # a log wants a line now and then, no moving bar
             with tqdm(total=len(missing), desc="texts", unit="text", mininterval=seconds, disable=not progress) as bar:
-                for rows, chunk in TextEncoder(chosen).encode_in_chunks(list(missing.values())):
+                for rows, chunk in (open_encoder or TextEncoder)(chosen).encode_in_chunks(list(missing.values())):
                     chunk_keys = [missing_keys[row] for row in rows]
                     cache.put(chunk_keys, chunk)
                     vectors.update(zip(chunk_keys, chunk, strict=True))

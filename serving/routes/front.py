@@ -13,6 +13,7 @@ _FRONT = """<!doctype html>
 <h1>Freshet</h1>
 <p>Recommendations that know what happened a moment ago.</p>
 <ul>
+<li><a href="/shop">/shop</a>: be a user, click, search, and see the list change
 <li><a href="/docs">/docs</a>: every route with examples (<a href="/openapi.json">OpenAPI</a>)
 <li><a href="/lineage/">/lineage/</a>: from a raw event to the model, as dbt draws it
 <li><a href="/readyz">/readyz</a>: can it answer in full, and if not, why
@@ -22,6 +23,13 @@ _FRONT = """<!doctype html>
 </html>
 """
 
+_PAGES = Path(__file__).parents[1] / "pages"
+# Only our own script may run, and only our own API may be asked: whatever an item's text says, it stays text.
+_SHOP_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; base-uri 'none';"
+    " form-action 'none'; frame-ancestors 'none'"
+)
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -29,6 +37,18 @@ router = APIRouter(include_in_schema=False)
 async def front() -> str:
     """Links to everything a person may look for."""
     return _FRONT
+
+
+@router.get("/shop")
+async def shop() -> FileResponse:
+    """A page to feel it: be a user, look, click, search, and see the list change."""
+    return FileResponse(_PAGES / "shop.html", headers={"content-security-policy": _SHOP_POLICY})
+
+
+@router.get("/shop.js")
+async def shop_script() -> FileResponse:
+    """What that page does."""
+    return FileResponse(_PAGES / "shop.js", media_type="text/javascript")
 
 
 def lineage_router(target: Path) -> APIRouter:

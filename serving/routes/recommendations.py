@@ -1,35 +1,59 @@
 """Lists for users, items beside items, and what is known about a user."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
 from freshet.contract import Identifier
-from serving.dependencies import ProfilesDep, RecommenderDep, SimilarDep
-from serving.examples import PROFILE, RECOMMENDATION_REQUESTS, RECOMMENDATIONS, SIMILAR_ITEMS, answered_with
+from serving.dependencies import ItemsDep, ProfilesDep, RecommenderDep, SearchDep, ShownDep, SimilarDep
+from serving.examples import (
+    PROFILE,
+    RECOMMENDATION_REQUESTS,
+    RECOMMENDATIONS,
+    SEARCH_REQUESTS,
+    SEARCH_RESULTS,
+    SHOWN_RECOMMENDATIONS,
+    SIMILAR_ITEMS,
+    answered_with,
+)
 from serving.problems import PROBLEM_RESPONSES, ProblemError
 from serving.recommender import Recommender, UnknownTokenError
+from serving.scenarios import SCENARIOS
 from serving.schemas import (
     Profile,
     RecommendationQuery,
     RecommendationRequest,
     Recommendations,
+    SearchRequest,
+    SearchResults,
+    ShownRecommendations,
     SimilarItems,
     SimilarQuery,
 )
 from serving.similar import NoModelError, UnknownItemError
+from serving.wishes import Wish
 
 router = APIRouter(prefix="/v1", tags=["recommendations"], responses=PROBLEM_RESPONSES)
 
 UserId = Annotated[Identifier, Path(description="As in the events", examples=["42"])]
 ItemId = Annotated[Identifier, Path(description="As in the events", examples=["318"])]
+RecommendationId = Annotated[UUID, Path(description="From an answer")]
+PLAIN_FIELDS = frozenset({"user_id", "n", "exclude_item_ids", "min_freshness_token"})
+SearchBody = Annotated[SearchRequest, Body(openapi_examples=SEARCH_REQUESTS)]
 RequestBody = Annotated[RecommendationRequest, Body(openapi_examples=RECOMMENDATION_REQUESTS)]
 
 
 @router.post("/recommendations", response_model=Recommendations, responses=answered_with(RECOMMENDATIONS))
 def recommend(request: RequestBody, recommender: RecommenderDep) -> Response:
     """The items this user is most likely to want next; a user nobody has met gets a cold start."""
-    return _recommend(recommender, request.user_id, request)
+    return _recommend(recommender, request.user_id, request, wish_of(request))
+
+
+@router.get("/recommendations/{recommendation_id}", responses=answered_with(SHOWN_RECOMMENDATIONS))
+def shown_recommendations(recommendation_id: RecommendationId, lists: ShownDep) -> ShownRecommendations:
+    """What an answer showed, from the event log: for ever, whatever has become of the model and the items."""
+    return lists.shown(recommendation_id)
 
 
 @router.get(
@@ -42,18 +66,48 @@ def recommend_to_user(
     return _recommend(recommender, user_id, query)
 
 
-def _recommend(recommender: Recommender, user_id: str, wanted: RecommendationRequest | RecommendationQuery) -> Response:
+def _recommend(
+    recommender: Recommender,
+    user_id: str,
+    wanted: RecommendationRequest | RecommendationQuery,
+    wish: Wish | None = None,
+) -> Response:
     try:
-        answer = recommender.recommend(user_id, wanted.n, wanted.exclude_item_ids, wanted.min_freshness_token)
+        answer = recommender.recommend(user_id, wanted.n, wanted.exclude_item_ids, wanted.min_freshness_token, wish)
     except UnknownTokenError as error:
         raise ProblemError(422, str(error)) from None
     # Written here, because FastAPI would send it to a second thread to be validated once more.
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
+@router.post("/search", responses=answered_with(SEARCH_RESULTS))
+def search(request: SearchBody, finder: SearchDep) -> SearchResults:
+    """The items that suit these words, by their meaning and by their names; a user's taste decides between equals.
+
+    "scary films under 20, not zombies" is understood as it is meant; `understood` says what was made of it.
+    """
+    return finder.search(request.query, request.n, request.user_id, request.filter)
+
+
+def wish_of(request: RecommendationRequest) -> Wish | None:
+    """What is asked for beyond the plain list, if anything is."""
+    if request.model_fields_set <= PLAIN_FIELDS:
+        return None
+    return Wish(
+        scenario=SCENARIOS[request.scenario],
+        query=request.query,
+        item_filter=request.filter,
+        diversity=request.diversity,
+        with_item_ids=tuple(request.context.item_ids),
+    )
+
+
 @router.get("/items/{item_id}/similar", responses=answered_with(SIMILAR_ITEMS))
-def similar_items(item_id: ItemId, query: Annotated[SimilarQuery, Query()], finder: SimilarDep) -> SimilarItems:
+def similar_items(
+    item_id: ItemId, query: Annotated[SimilarQuery, Query()], finder: SimilarDep, items: ItemsDep
+) -> SimilarItems:
     """Items that go with this one, for everybody alike."""
+    items.check_is_there(item_id)
     try:
         return finder.similar(item_id, query.n)
     except UnknownItemError as error:

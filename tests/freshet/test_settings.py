@@ -91,10 +91,12 @@ def test_configured_event_weights_replace_those_of_the_contract_one_by_one(monke
     assert set(EVENT_WEIGHTS) == INTERACTION_TYPES
 
 
-def test_an_address_for_everybody_is_refused(monkeypatch):
+def test_an_address_for_everybody_needs_keys(monkeypatch):
     monkeypatch.setenv("FRESHET_API_HOST", "0.0.0.0")
-    with pytest.raises(SettingsError, match=r"'0\.0\.0\.0' is not a loopback address: use 127\.0\.0\.1"):
+    with pytest.raises(SettingsError, match=r"'0\.0\.0\.0' is not a loopback address.* set FRESHET_API_AUTH=keys"):
         load_settings()
+    monkeypatch.setenv("FRESHET_API_AUTH", "keys")
+    assert load_settings().api_host == "0.0.0.0"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ The world is worked by hand: thirty items of three topics on a line each, so tha
 best with sea-2 and sea-4. Version 1 of the model is for the sea when it knows nothing, version 2 for space.
 """
 
+import json
+import shutil
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,6 +74,64 @@ def recommender_for(favourite):
     )
 
 
+READABLE = {
+    "sea": ("Pirates of the stormy sea", "The whale hunters", "Sailing around the world", "A submarine below the ice"),
+    "space": ("Voyage to Mars", "The last starship", "Aliens above the moon", "Rescue from a black hole"),
+    "food": ("The baker of Paris", "Secrets of the kitchen", "A feast of noodles", "Chocolate summer"),
+}
+"""Titles by topic of a world that is read by a real language model; the last of each topic is scary, and costs 40."""
+
+
+def readable_rows():
+    """The items of that world: sea-0 to food-3."""
+    return [
+        {
+            "item_id": f"{topic}-{number}",
+            "title": title,
+            "categories": [topic.capitalize()],
+            "tags": ["horror"] if number == 3 else ["family"],
+            "price": 10.0 * (number + 1),
+            "attributes": json.dumps({"colour": ["red", "blue"][number % 2], "pages": 100 * number}),
+            "updated_at": DAY,
+        }
+        for topic, titles in READABLE.items()
+        for number, title in enumerate(titles)
+    ]
+
+
+def reading_bundle(folder: Path, vectors_dir: Path):
+    """A bundle whose items MiniLM has read; nobody has met any of them, so words are all that speaks."""
+    from training.backbones import resolve_backbone
+    from training.blend import REGIMES
+    from training.bundle import write_bundle
+    from training.history import Recency
+    from training.llm_recommender import HEADS, LLMRecommender
+    from training.neighbours import Neighbours
+    from training.text_tower import encode_texts, fit_whitening, item_text
+
+    rows, backbone = readable_rows(), resolve_backbone("minilm")
+    texts = [item_text(row["title"], row["categories"], row["tags"]) for row in rows]
+    raw = encode_texts(texts, backbone=backbone, cache_dir=vectors_dir, progress=False)
+    whitening = fit_whitening(raw)
+    weights = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
+    weights[:, HEADS.index("text")] = 1.0
+    nothing = Neighbours.strongest(np.zeros((len(rows), len(rows)), dtype=np.float32), 4)
+    recommender = LLMRecommender(
+        item_ids=[row["item_id"] for row in rows],
+        item_vectors=whitening.apply(raw),
+        popularity=np.zeros((len(rows), 4), dtype=np.float32),
+        item_item=nothing,
+        transitions=nothing,
+        sequence=None,
+        weights=weights,
+        recency=Recency(),
+        gate=(0.5,) * len(REGIMES),
+        whitening=whitening,
+    )
+    table = pa.Table.from_pylist(rows)
+    write_bundle(folder, recommender, table, text_encoder=backbone.as_lineage(), data={}, config={}, created_from={})
+
+
 def catalogue_table(item_ids):
     """The items as dbt exports them."""
     rows = [
@@ -91,12 +152,18 @@ def catalogue_table(item_ids):
 def register(tracking_uri, folder: Path, favourite):
     """Log and register one bundle; returns the version."""
     from training.bundle import write_bundle
-    from training.registry import register_run
-    from training.tracking import log_bundle, training_run
 
     described = {"text_encoder": {"name": "none"}, "data": {}, "config": {}, "created_from": {}}
     write_bundle(folder, recommender_for(favourite), catalogue_table(ITEM_IDS), **described)
-    with training_run(tracking_uri, favourite) as run:
+    return register_bundle(tracking_uri, folder, favourite)
+
+
+def register_bundle(tracking_uri, folder: Path, name):
+    """Log and register what lies in a folder; returns the version."""
+    from training.registry import register_run
+    from training.tracking import log_bundle, training_run
+
+    with training_run(tracking_uri, name) as run:
         log_bundle(tracking_uri, run.info.run_id, folder)
     return register_run(tracking_uri, run.info.run_id)
 
@@ -220,4 +287,48 @@ def api(world):
     with TestClient(create_app(world.settings)) as api:
         assert wait_for(lambda: api.get("/readyz").status_code == 200), api.get("/readyz").json()
         assert wait_for(lambda: not api.get("/readyz").json()["warnings"], 5), api.get("/readyz").json()
+        yield api
+
+
+@pytest.fixture(scope="session")
+def reading_world(tmp_path_factory):
+    """A home whose champion reads new items and queries; without features, so that nobody is known."""
+    from training.registry import make_champion
+
+    settings = Settings(home=tmp_path_factory.mktemp("reading"), champion_poll_seconds=0.1)
+    folder = tmp_path_factory.mktemp("reading_bundle") / "bundle"
+    reading_bundle(folder, settings.models_dir / "vectors")
+    settings.mlflow_dir.mkdir(parents=True)
+    make_champion(settings.tracking_uri, register_bundle(settings.tracking_uri, folder, "reading"), "the first")
+    return settings
+
+
+@pytest.fixture
+def reading_home(reading_world, tmp_path):
+    """A copy of that home, to be changed."""
+    shutil.copytree(reading_world.home, tmp_path / "home")
+    return reading_world.model_copy(update={"home": tmp_path / "home"})
+
+
+@contextmanager
+def opened_api(settings):
+    """The application of a home, with its model."""
+    with TestClient(create_app(settings)) as api:
+        assert wait_for(lambda: api.get("/readyz").json()["model"]), api.get("/readyz").json()
+        yield api
+
+
+@pytest.fixture
+def open_api():
+    """A function that opens the application of a home and waits for its model."""
+    with ExitStack() as opened:
+        yield lambda settings: opened.enter_context(opened_api(settings))
+
+
+@pytest.fixture(scope="module")
+def reading_api(reading_world, tmp_path_factory):
+    """One application of that world for the tests of a file, which only add to it."""
+    home = tmp_path_factory.mktemp("reading_api") / "home"
+    shutil.copytree(reading_world.home, home)
+    with opened_api(reading_world.model_copy(update={"home": home})) as api:
         yield api

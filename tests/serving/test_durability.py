@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 
 import httpx
 import pytest
 
 from ingestion.event_log import SqliteEventLog
+from ingestion.live_items import SqliteLiveItems
 
 
 def free_port():
@@ -80,6 +82,17 @@ def test_acknowledged_events_survive_kill_9_exactly_once(server):
     log.close()
     assert len(stored) == len(set(stored))
     assert set(acknowledged) <= set(stored)
+
+
+def test_an_acknowledged_item_survives_kill_9(server):
+    process, address, home = server
+    wait_until_healthy(address)
+    assert httpx.put(f"{address}/v1/items/i1", json={"title": "A lamp"}, timeout=30).status_code == 200
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=20)
+    with closing(SqliteLiveItems(home / "log" / "items.db")) as items:
+        [change] = items.read(0, 10)
+    assert (change.item.item_id, change.item.title) == ("i1", "A lamp")
 
 
 def test_sigterm_ends_it_after_the_impressions_are_written(server):

@@ -160,8 +160,10 @@ def test_shown_items_are_logged_and_joined_by_id(api, world, user, eventually):
     log.close()
     shown = [each for each in found if each.event_type == "impression"]
     assert [each.item_id for each in shown] == item_ids(answer)
+    noted = ("rank", "propensity", "source", "score", "reason")
+    version = answer["model"]["version"]
     assert [each.properties for each in shown] == [
-        {"rank": rank, "propensity": 1.0, "source": "cold_start"} for rank in (1, 2, 3)
+        {name: item[name] for name in noted} | {"model_version": version} for item in answer["items"]
     ]
     assert [each.item_id for each in found if each.event_type == "click"] == [clicked]
 
