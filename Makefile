@@ -64,7 +64,7 @@ bench-data: setup  ## rows per second from events to features, and the cost of 1
 bench-update: setup  ## an hour: what nightly updates keep of a whole training, and what they cost: DAYS=14
 	@$(BIN)/python -m benchmarks.update
 
-bench-serve: setup  ## latency of one recommendation, beside an empty route
+bench-serve: setup  ## speed of answers and events, beside an empty route: ITEMS=10000,100000,1000000
 	@$(BIN)/python -m benchmarks.serve
 
 # RESULTS: options of `python -m benchmarks.results --help`, such as '--seeds 3' or '--trials 5 --sasrec-epochs 2'.

@@ -1,80 +1,147 @@
-"""Latency of one recommendation over HTTP, beside the emptiest route of the same server (`make bench-serve`).
+"""How fast Freshet answers, over catalogues of several sizes and beside what one would have without it.
 
-One client on one connection, so this is service time, not behaviour under load. Each of the repetitions asks both
-routes in turn; the value is the median over the repetitions, since absolute times drift and ratios within a run do not.
+`make bench-serve` (all sizes) or `make bench-serve ITEMS=10000` (a short run). Homes are made once, below
+``$FRESHET_HOME/bench``. Every figure is the median of several rounds, in which whatever is compared takes turns:
+absolute times drift on a shared machine, and ratios within a round do not.
+
+Latency is measured in open loop at half of the rate that the server can carry, from the moment each request was due.
 """
 
 import os
+import shutil
 import statistics
+import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
 
-import duckdb
-import httpx
 from rich.console import Console
 
+from benchmarks import serve_events
+from benchmarks.load import LoadError, Plan, percentile, run_load
+from benchmarks.load import get as http_get
 from benchmarks.report import Figure, report
-from commands.processes import ProcessError, Processes
-from commands.services import api_url, child_environment, require_free_ports, served_version, wait_until
+from benchmarks.serve_targets import Server, empty_route, freshet
+from commands.processes import ProcessError
 from freshet.settings import load_settings
 
-REPETITIONS = 7
-REQUESTS = 300
+SIZES = {10_000: "10k", 100_000: "100k", 1_000_000: "1m"}
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
+SECONDS = float(os.environ.get("SECONDS_A_ROUND", "6"))
+CONNECTIONS = 8
+"""In closed loop: enough that the server never waits for a question."""
+
+console = Console()
 
 
 def main() -> None:
-    """Start the API over the current home, measure, stop it."""
+    """Make the homes, measure each, write the figures."""
     settings = load_settings()
-    exports = settings.features_dir / "fct_training_sequences.parquet"
-    if not exports.exists():
-        sys.exit(f"freshet: {exports} is missing: run `make run ONCE=1` first")
-    users = duckdb.sql("select user_id from read_parquet($p) limit 200", params={"p": str(exports)}).fetchall()
-    processes = Processes(settings.home)
+    wanted = [int(size) for size in os.environ.get("ITEMS", ",".join(map(str, SIZES))).split(",")]
+    if unknown := sorted(set(wanted) - set(SIZES)):
+        sys.exit(f"freshet: ITEMS={unknown[0]} is no size of this benchmark: choose from {[*SIZES]}")
+    figures: list[Figure] = []
     try:
-        require_free_ports(settings)
-        serve = [sys.executable, "-m", "commands.main", "serve"]
-        processes.start("api", serve, {**os.environ, **child_environment(settings)})
-        wait_until("the API", lambda: served_version(settings) is not None, 120, processes)
-        with httpx.Client(base_url=api_url(settings)) as api:
-            figures = _measure(api, [row[0] for row in users])
-    except ProcessError as error:
+        for n_items in wanted:
+            home = settings.home / "bench" / f"serve-{n_items}"
+            _make(home, n_items)
+            figures.extend(_measure(home, n_items))
+    except (ProcessError, LoadError) as error:
         sys.exit(f"freshet: {error}")
-    finally:
-        processes.stop()
-    Console().print(f"written to {report('serve', figures, settings.home)}")
+    console.print(f"written to {report('serve', figures, settings.home)}")
 
 
-def _measure(api: httpx.Client, users: list[str]) -> list[Figure]:
-    def recommend(index: int) -> None:
-        api.get(f"/v1/users/{users[index % len(users)]}/recommendations").raise_for_status()
+def _make(home: Path, n_items: int) -> None:
+    """In a process of its own: what making it takes in memory is not there while measuring."""
+    console.print(f"{n_items:,} items in {home}", highlight=False)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    log = home.with_suffix(".log")
+    with log.open("w") as output:
+        command = [sys.executable, "-m", "benchmarks.serve_world", str(home), str(n_items)]
+        if subprocess.run(command, check=False, stdout=output, stderr=output).returncode != 0:
+            raise ProcessError(f"the home could not be made: see {log}")
+    shutil.rmtree(home / "log", ignore_errors=True)  # every run begins with an empty event log
 
-    def empty(_: int) -> None:
-        api.get("/healthz").raise_for_status()
 
-    _milliseconds(recommend), _milliseconds(empty)  # warm up
-    rounds = [(_milliseconds(recommend), _milliseconds(empty)) for _ in range(REPETITIONS)]
-    series = {
-        ("recommendation p50", "ms"): [recommended[0] for recommended, _ in rounds],
-        ("recommendation p99", "ms"): [recommended[1] for recommended, _ in rounds],
-        ("empty route p50", "ms"): [empty_[0] for _, empty_ in rounds],
-        ("recommendation / empty route, p50", "ratio"): [r[0] / e[0] for r, e in rounds],
-    }
-    return [
-        Figure(name, statistics.median(values), unit, (min(values), max(values)))
-        for (name, unit), values in series.items()
+def _measure(home: Path, n_items: int) -> Iterator[Figure]:
+    name = SIZES[n_items]
+    is_smallest = n_items == min(SIZES)
+    if is_smallest:
+        yield from _starts(home)
+    with freshet(home) as api, empty_route(home) as empty:
+        _warm_up(api, empty)
+        yield from _throughput(api, empty, name if not is_smallest else "")
+        rate = _saturation(api, SECONDS) / 2
+        yield from _latency(api, rate, name)
+        if is_smallest:
+            yield from _events(api, n_items)
+        if name != "100k":
+            yield _one(f"rss_mb_{name}", api.memory_mb, "MB")
+
+
+def _starts(home: Path) -> Iterator[Figure]:
+    """Time to ready; the first start also fetches the model from the registry."""
+    taken = []
+    for _ in range(3):
+        with freshet(home) as api:
+            taken.append(api.ready_s)
+    yield _median("ready_s", taken, "s")
+
+
+def _warm_up(api: Server, empty: Server) -> None:
+    run_load(Plan(api.port, serve_events.recommendations(), 3.0, connections=CONNECTIONS))
+    run_load(Plan(empty.port, [http_get("/")], 1.0, connections=CONNECTIONS))
+
+
+def _saturation(api: Server, seconds: float) -> float:
+    return run_load(Plan(api.port, serve_events.recommendations(), seconds, connections=CONNECTIONS)).per_second
+
+
+def _throughput(api: Server, empty: Server, suffix: str) -> Iterator[Figure]:
+    """Answers per second in closed loop, beside those of the empty route."""
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        ours.append(_saturation(api, SECONDS / 2))
+        theirs.append(run_load(Plan(empty.port, [http_get("/")], SECONDS / 2, connections=CONNECTIONS)).per_second)
+    ending = f"_{suffix}" if suffix else ""
+    yield _median(f"saturation_per_s{ending}", ours, "answers/s")
+    yield _median(f"empty_route_per_s{ending}", theirs, "answers/s")
+    ratios = [each / other for each, other in zip(ours, theirs, strict=True)]
+    yield _median(f"throughput_vs_empty_route{ending}", ratios, "ratio")
+
+
+def _latency(api: Server, rate: float, name: str) -> Iterator[Figure]:
+    loads = [
+        run_load(Plan(api.port, serve_events.recommendations(), SECONDS, rate=rate, seed=round_, first=round_ * 500))
+        for round_ in range(ROUNDS)
     ]
+    late = statistics.median(percentile(load.late_ms, 0.99) for load in loads)
+    console.print(f"asked {rate:.0f} times a second; the generator itself was late by {late:.2f} ms at p99")
+    for share, label in ((0.5, "p50"), (0.99, "p99")):
+        yield _median(f"{label}_ms_{name}", [percentile(load.latencies_ms, share) for load in loads], "ms")
 
 
-def _milliseconds(ask: Callable[[int], None]) -> tuple[float, float]:
-    """The median and 99th percentile of REQUESTS sequential requests."""
-    took = []
-    for index in range(REQUESTS):
-        began = time.perf_counter()
-        ask(index)
-        took.append((time.perf_counter() - began) * 1000)
-    took.sort()
-    return statistics.median(took), took[int(0.99 * len(took))]
+def _events(api: Server, n_items: int) -> Iterator[Figure]:
+    single, batched = [], []
+    for _ in range(ROUNDS):
+        single.append(serve_events.single_events(api.port, n_items, SECONDS / 2))
+        batched.append(serve_events.batched_events(api.port, n_items, SECONDS / 2))
+        serve_events.wait_for_worker(api.port)
+    yield _median("events_per_s_single", single, "events/s")
+    yield _median("events_per_s_batched", batched, "events/s")
+    found = [serve_events.freshness(api.port, n_items, 2 * SECONDS, seed) for seed in range(ROUNDS)]
+    yield _median("event_to_visible_p99_ms", serve_events.visible_p99(found), "ms")
+    asked, stale = sum(each.asked_with_token for each in found), sum(each.stale for each in found)
+    console.print(f"{stale} of {asked} answers with a token were stale")
+    yield _one("stale_with_token", stale, "answers")
+
+
+def _one(name: str, value: float, unit: str) -> Figure:
+    return Figure(name, value, unit, (value, value))
+
+
+def _median(name: str, values: list[float], unit: str) -> Figure:
+    return Figure(name, statistics.median(values), unit, (min(values), max(values)))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from freshet.settings import Settings, load_settings
 
 STOP_SECONDS = 5
 """How long requests in flight may take after Ctrl-C or SIGTERM."""
+SWITCH_SECONDS = 0.0005
+"""How long a background thread may keep the interpreter from an answer; Python's own 5 ms are a whole answer's time."""
 BACKLOG = 2_048
 """Connections that may wait while the application starts."""
 
@@ -25,6 +27,7 @@ def register(app: typer.Typer) -> None:
 def serve() -> None:
     """Answer on FRESHET_API_HOST and FRESHET_API_PORT until Ctrl-C; starts even on an empty home."""
     settings = load_settings()
+    _share_the_processor()
     _log_to_stderr()
     with contextlib.suppress(KeyboardInterrupt), listen(settings.api_host, settings.api_port) as listening:
         Console().print(f"Freshet answers on http://{settings.api_host}:{settings.api_port} (docs at /docs)")
@@ -44,6 +47,14 @@ def listen(host: str, port: int) -> socket.socket:
             soft_wrap=True,
         )
         sys.exit(1)
+
+
+def _share_the_processor() -> None:
+    """One answer is computed by one thread, and whoever works beside it lets it have its turn."""
+    # Before numpy is loaded. Its threads spin while they wait for each other: at 10,000 items 15 answers a second on
+    # two busy cores, and 160 with one thread for each product.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 class _WithFields(logging.Formatter):
