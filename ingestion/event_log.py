@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from freshet.contract import Event
+from freshet.sqlite import open_database
 
 SCHEMA_VERSION = 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-BUSY_TIMEOUT_MS = 30_000
-"""How long a writer waits for another process's transaction, which takes milliseconds, before it gives up."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,9 @@ class SqliteEventLog:
 
     def __init__(self, path: Path) -> None:
         """Open the log at ``path``, creating it with its folder when it is missing."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Two connections: a reader never waits for the disk flush of a writer. Each is used under its own lock.
-        self._writer, self._writing = _connect(path), threading.Lock()
-        self._reader, self._reading = _connect(path), threading.Lock()
+        self._writer, self._writing = open_database(path), threading.Lock()
+        self._reader, self._reading = open_database(path), threading.Lock()
         with self._write() as connection:
             _create(connection, path)
 
@@ -136,15 +134,6 @@ class SqliteEventLog:
         with self._writing, self._writer:  # the connection commits, or rolls back on any exception
             self._writer.execute("BEGIN IMMEDIATE")
             yield self._writer
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA journal_mode = WAL")
-    # FULL flushes the write-ahead log at every commit: acknowledged events survive a power cut, not only a crash.
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
 
 
 def _create(connection: sqlite3.Connection, path: Path) -> None:

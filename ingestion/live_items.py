@@ -3,12 +3,12 @@
 Every change is kept: of an item, serving shows the newest, and ``ingest_live_events`` moves all of them into the lake.
 """
 
-import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from freshet.contract import Item
+from freshet.sqlite import open_database
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,7 @@ class SqliteLiveItems:
 
     def __init__(self, path: Path) -> None:
         """Open the changes at ``path``, creating them when they are missing."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
+        self._lock, self._connection = threading.Lock(), open_database(path)
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS changes (sequence INTEGER PRIMARY KEY AUTOINCREMENT, item_id TEXT NOT NULL,"
             " is_deleted INTEGER NOT NULL, item TEXT NOT NULL) STRICT"

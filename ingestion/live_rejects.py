@@ -3,13 +3,14 @@
 ``ingest_live_events`` copies them into the lake's rejects, where those of all sources are.
 """
 
-import sqlite3
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+
+from freshet.sqlite import open_database
 
 MAX_RAW_CHARACTERS: Final = 32 * 1024
 
@@ -39,11 +40,7 @@ class SqliteRejects:
 
     def __init__(self, path: Path) -> None:
         """Open the rejects at ``path``, creating them when they are missing."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
+        self._lock, self._connection = threading.Lock(), open_database(path)
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS rejects (sequence INTEGER PRIMARY KEY AUTOINCREMENT, received_at TEXT NOT NULL,"
             " source TEXT NOT NULL, request_index INTEGER NOT NULL, record_type TEXT NOT NULL, reason TEXT NOT NULL,"

@@ -2,9 +2,10 @@
 
 import fcntl
 import os
-import sqlite3
 import threading
 from pathlib import Path
+
+from freshet.sqlite import open_database
 
 
 class SqliteOffsets:
@@ -12,11 +13,7 @@ class SqliteOffsets:
 
     def __init__(self, path: Path) -> None:
         """Open the offsets at ``path``, creating them when they are missing."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._lock, self._connection = threading.Lock(), open_database(path, survives_power_cut=False)
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS offsets (consumer TEXT PRIMARY KEY, sequence INTEGER NOT NULL) STRICT"
         )

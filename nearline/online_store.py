@@ -30,12 +30,12 @@ from feast.repo_config import FeastConfigBaseModel
 from feast.type_map import python_values_to_proto_values
 from feast.types import FeastType
 
+from freshet.sqlite import open_database
 from nearline.feast_rows import EVENT_TIMESTAMP
 from nearline.packed_rows import PackedRow, merge_rows
 
 logger = logging.getLogger(__name__)
 
-BUSY_TIMEOUT_SECONDS = 30.0
 ROWS_PER_TRANSACTION = 256
 MERGES_PER_TRANSACTION = 32
 """Merging happens inside the transaction, and a push may have to wait for all of them."""
@@ -174,7 +174,8 @@ class EventTimeSqliteOnlineStore(OnlineStore):
     def _connection(self, config: RepoConfig) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = _connect(Path(config.online_store.path))
+            # What a power cut may lose, the next batch brings back.
+            connection = open_database(Path(config.online_store.path), survives_power_cut=False)
             self._local.connection = connection
             # A thread's connection ends with the thread, not with the garbage collector's next round.
             self._local.closer = weakref.finalize(threading.current_thread(), connection.close)
@@ -199,15 +200,6 @@ def replace_rows(store: FeatureStore, view_name: str, join_key: str, rows: dict[
 def _value(value: Any, feast_type: FeastType) -> Value:
     [packed] = python_values_to_proto_values([value], feast_type.to_value_type())
     return packed  # type: ignore[no-any-return]
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    # Survives the death of any process; only a power cut may lose the last moments, which the next batch brings back.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    return connection
 
 
 def _table_name(config: RepoConfig, view: FeatureView) -> str:

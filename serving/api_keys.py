@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import re
 import secrets
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, get_args
+
+from freshet.sqlite import open_database
 
 Scope = Literal["events:write", "recommend:read", "items:write", "admin"]
 """``admin`` may do everything."""
@@ -45,10 +46,7 @@ class SqliteApiKeys:
         """Open the keys at ``path``, creating them when they are missing."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
+        self._lock, self._connection = threading.Lock(), open_database(path)
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS keys (key_id TEXT PRIMARY KEY, name TEXT NOT NULL, scopes TEXT NOT NULL,"
             " requests_per_second REAL NOT NULL, created_at TEXT NOT NULL, revoked_at TEXT, hash BLOB NOT NULL) STRICT"
