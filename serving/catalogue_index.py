@@ -7,6 +7,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
@@ -49,7 +50,7 @@ class CatalogueIndex:
     def __len__(self) -> int:
         return len(self.item_ids)
 
-    @property
+    @cached_property
     def labels(self) -> frozenset[str]:
         """Every category and tag, casefolded."""
         return frozenset(self.categories) | frozenset(self.tags)

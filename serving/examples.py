@@ -50,20 +50,21 @@ SEARCH_REQUESTS: Final[dict[str, Example]] = {
 
 _MODEL: Final = {"name": "freshet-recommender", "version": "3", "alias": "champion"}
 
+_SHOWN_ITEM: Final = {
+    "item_id": "527",
+    "rank": 1,
+    "score": 4.218337,
+    "source": "model",
+    "reason": "Goes with “Schindler's Ark”, which you chose recently.",
+    "propensity": 1.0,
+    "title": "Schindler's List (1993)",
+}
+
 RECOMMENDATIONS: Final = {
     "recommendation_id": "0198f3c2-7d2b-7c41-9f0e-5a3d8f0b6c11",
     "user_id": "42",
     "items": [
-        {
-            "item_id": "527",
-            "rank": 1,
-            "score": 4.218337,
-            "source": "model",
-            "reason": "Goes with “Schindler's Ark”, which you chose recently.",
-            "propensity": 1.0,
-            "title": "Schindler's List (1993)",
-            "categories": ["Drama", "War"],
-        }
+        {**_SHOWN_ITEM, "categories": ["Drama", "War"]},
     ],
     "model": _MODEL,
     "features_as_of": "2025-06-01T12:00:00.125000Z",
@@ -78,15 +79,7 @@ SHOWN_RECOMMENDATIONS: Final = {
     "shown_at": "2025-06-01T12:00:00.240000Z",
     "model_version": "3",
     "items": [
-        {
-            "item_id": "527",
-            "rank": 1,
-            "score": 4.218337,
-            "source": "model",
-            "reason": "Goes with “Schindler's Ark”, which you chose recently.",
-            "propensity": 1.0,
-            "title": "Schindler's List (1993)",
-        }
+        _SHOWN_ITEM,
     ],
 }
 

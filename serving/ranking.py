@@ -12,7 +12,7 @@ from nearline.session_features import UserState, to_us
 from serving.reasons import Explainer
 from serving.schemas import RecommendedItem, Source
 from serving.snapshot import PopularItem, ServedModel, Snapshot
-from serving.wishes import Plan
+from serving.wishes import PLAIN, Plan
 from training.history import History
 
 PROPENSITY: Final = 1.0
@@ -33,11 +33,13 @@ def rank(
 
     A ``plan`` over the same snapshot says what else was asked for.
     """
-    hidden = excluded | (state.seen if plan is None else plan.hidden(state))
-    popular = snapshot.popular if plan is None else plan.popular()
-    lines = chain(_by_model(snapshot, state, n, hidden, now, plan), _popular(popular, hidden))
-    if plan is not None:
-        lines = chain(_popular(plan.named_beside_the_model(), hidden), lines)
+    plan = plan or PLAIN.on(snapshot)
+    hidden = excluded | plan.hidden(state)
+    lines = chain(
+        _popular(plan.named_beside_the_model(), hidden),
+        _by_model(snapshot, state, n, hidden, now, plan),
+        _popular(plan.popular(), hidden),
+    )
     distinct: dict[str, _Line] = {}
     for line in lines:
         distinct.setdefault(line.item_id, line)
@@ -71,30 +73,27 @@ def top_n(scores: NDArray[np.floating], n: int) -> NDArray[np.int64]:
 
 
 def _by_model(
-    snapshot: Snapshot, state: UserState, n: int, hidden: frozenset[str], now: datetime, plan: Plan | None
+    snapshot: Snapshot, state: UserState, n: int, hidden: frozenset[str], now: datetime, plan: Plan
 ) -> Iterator[_Line]:
     model = snapshot.model
     if model is None:
         return
     history, now_us = history_of(state, model), to_us(now)
-    if len(history.item_indices) == 0 and not model.knows_strangers and not (plan and plan.has_query):
+    if len(history.item_indices) == 0 and not model.knows_strangers and not plan.has_query:
         return
     parts = model.recommender.parts(history, now_us, snapshot.popularity)
     scores: NDArray[np.float32] = np.stack(list(parts.values())).sum(axis=0, dtype=np.float32)
-    if plan is not None:
-        scores = plan.scores(model, scores)
-    is_available = snapshot.is_available if plan is None else plan.available()
+    scores = plan.scores(model, scores)
+    is_available = plan.available()
     if is_available is not None:
         scores[~is_available] = -np.inf
     scores[[model.item_index[item_id] for item_id in hidden if item_id in model.item_index]] = -np.inf
-    shown = top_n(scores, n if plan is None else plan.pool(n))
-    if plan is not None:
-        shown = plan.choose(model, scores, shown, n)
+    shown = plan.choose(model, scores, top_n(scores, plan.pool(n)), n)
     reasons = Explainer(model, snapshot.catalogue, history, now_us, parts, shown).reasons()
     source: Source = "model" if len(history.item_indices) else "cold_start"
     for index, reason in zip(shown, reasons, strict=True):
         item_id = str(model.recommender.item_ids[index])
-        yield _Line(item_id, float(scores[index]), source, reason if plan is None else plan.reason(item_id, reason))
+        yield _Line(item_id, float(scores[index]), source, plan.reason(item_id, reason))
 
 
 def _popular(items: Iterable[PopularItem], hidden: frozenset[str]) -> Iterator[_Line]:

@@ -16,7 +16,7 @@ from serving.online_features import OnlineFeatures
 from serving.ranking import rank
 from serving.schemas import Recommendations
 from serving.snapshot import CurrentSnapshot, Snapshot
-from serving.wishes import Wish
+from serving.wishes import PLAIN, Wish
 
 FRESHNESS_WAIT_SECONDS = 1.0
 """How long an answer waits for the events that its caller wants reflected; usually it is milliseconds."""
@@ -44,7 +44,7 @@ class Recommender:
         n: int,
         exclude_item_ids: Collection[str] = (),
         min_freshness_token: str | None = None,
-        wish: Wish | None = None,
+        wish: Wish = PLAIN,
     ) -> Recommendations:
         """The n items this user is most likely to want next, or that suit a wish. Raises UnknownTokenError."""
         started = time.perf_counter()
@@ -52,17 +52,16 @@ class Recommender:
         state, store_missing = self.state_of(user_id)
         snapshot = self.current.snapshot
         now = datetime.now(UTC)
-        plan = wish.on(snapshot) if wish else None
-        if plan is not None:
-            state, store_missing = plan.state(state, now), store_missing | plan.missing
+        plan = wish.on(snapshot)
+        state = plan.state(state, now)
         answer = Recommendations(
             recommendation_id=str(uuid7()),
             user_id=user_id,
             items=rank(snapshot, state, n, frozenset(exclude_item_ids), now, plan),
             model=snapshot.model.ref if snapshot.model else None,
             features_as_of=state.known_at,
-            degraded=self.degraded(snapshot, stale | store_missing),
-            understood=plan.understood if plan else None,
+            degraded=self.degraded(snapshot, stale | store_missing | plan.missing),
+            understood=plan.understood,
             took_ms=round((time.perf_counter() - started) * 1_000, 3),
         )
         self.impressions.record(answer, now)

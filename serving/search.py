@@ -26,7 +26,7 @@ class Search:
         wish = Wish(SCENARIOS["search"], query, item_filter)
         if user_id is not None:
             answer = self.recommender.recommend(user_id, n, wish=wish)
-            return SearchResults.model_validate(answer.model_dump(exclude={"features_as_of"}))
+            return SearchResults(**{name: getattr(answer, name) for name in SearchResults.model_fields})
         started, snapshot = time.perf_counter(), self.recommender.current.snapshot
         plan = wish.on(snapshot)
         items = rank(snapshot, UserState(""), n, frozenset(), datetime.now(UTC), plan)

@@ -1,11 +1,11 @@
-"""What a request asks for beside the user: a scenario, a query, a filter, variety. The plain list has no wish.
+"""What a request asks for beside the user: a scenario, a query, a filter, variety. The plain list asks for none of it.
 
 A query is one more head of the model. It is read by the language model that read the items, and its likeness to them is
 normalised as every head is; names that hold its words are added, and the user's own score with the scenario's weight.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -50,6 +50,10 @@ class Wish:
     def on(self, snapshot: Snapshot) -> "Plan":
         """What it means for the items of this snapshot."""
         return Plan(self, snapshot)
+
+
+PLAIN: Final = Wish()
+"""A list for the user alone."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +148,11 @@ class Plan:
 
     def hidden(self, state: UserState) -> frozenset[str]:
         """What this user is not to see: all they have met, or only what they turned down."""
-        seen = (event.item_id for event in state.recent if event.is_negative)
-        return frozenset(self.wish.with_item_ids) | (state.seen if self.wish.scenario.hides_seen else frozenset(seen))
+        if self.wish.scenario.hides_seen:
+            seen: Iterable[str] = state.seen
+        else:
+            seen = (event.item_id for event in state.recent if event.is_negative)
+        return frozenset(self.wish.with_item_ids).union(seen)
 
     def scores(self, model: ServedModel, personal: Scores) -> Scores:
         """(V,) the user's own scores and the query's, without what is not allowed."""
@@ -189,12 +196,15 @@ class Plan:
 
     def popular(self) -> Iterator[PopularItem]:
         """What everybody likes, of what is allowed; of a query, what is called so."""
+        if self.allowed is None:
+            yield from self.snapshot.popular
+            return
         row_of = self.snapshot.catalogue.index.row_of
         for item in self.snapshot.popular:
             row = row_of.get(item.item_id)
-            if self.allowed is not None and (row is None or not self.allowed[row]):
+            if row is None or not self.allowed[row]:
                 continue
-            if self.has_query and (row is None or self.names[row] < _IS_NAMED):
+            if self.has_query and self.names[row] < _IS_NAMED:
                 continue
             yield replace(item, reason=self.reason(item.item_id, item.reason))
 

@@ -32,14 +32,13 @@ from serving.schemas import (
     SimilarQuery,
 )
 from serving.similar import NoModelError, UnknownItemError
-from serving.wishes import Wish
+from serving.wishes import PLAIN, Wish
 
 router = APIRouter(prefix="/v1", tags=["recommendations"], responses=PROBLEM_RESPONSES)
 
 UserId = Annotated[Identifier, Path(description="As in the events", examples=["42"])]
 ItemId = Annotated[Identifier, Path(description="As in the events", examples=["318"])]
 RecommendationId = Annotated[UUID, Path(description="From an answer")]
-PLAIN_FIELDS = frozenset({"user_id", "n", "exclude_item_ids", "min_freshness_token"})
 SearchBody = Annotated[SearchRequest, Body(openapi_examples=SEARCH_REQUESTS)]
 RequestBody = Annotated[RecommendationRequest, Body(openapi_examples=RECOMMENDATION_REQUESTS)]
 
@@ -70,7 +69,7 @@ def _recommend(
     recommender: Recommender,
     user_id: str,
     wanted: RecommendationRequest | RecommendationQuery,
-    wish: Wish | None = None,
+    wish: Wish = PLAIN,
 ) -> Response:
     try:
         answer = recommender.recommend(user_id, wanted.n, wanted.exclude_item_ids, wanted.min_freshness_token, wish)
@@ -89,10 +88,8 @@ def search(request: SearchBody, finder: SearchDep) -> SearchResults:
     return finder.search(request.query, request.n, request.user_id, request.filter)
 
 
-def wish_of(request: RecommendationRequest) -> Wish | None:
-    """What is asked for beyond the plain list, if anything is."""
-    if request.model_fields_set <= PLAIN_FIELDS:
-        return None
+def wish_of(request: RecommendationRequest) -> Wish:
+    """What is asked for beside the user."""
     return Wish(
         scenario=SCENARIOS[request.scenario],
         query=request.query,
