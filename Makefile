@@ -56,7 +56,7 @@ format: setup  ## rewrite the code in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: bench-data bench-serve  ## all benchmarks
+bench: bench-data bench-update bench-serve  ## all benchmarks
 
 bench-data: setup  ## rows per second from events to features, and the cost of 1 % of news: EVENTS=10000000
 	@$(BIN)/python -m benchmarks.data

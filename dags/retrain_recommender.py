@@ -110,7 +110,9 @@ def retrain_recommender() -> None:
         n_items: int = encode_items(settings, config)
         return n_items
 
-    @task(doc_md="Tune on validation, judge on the newest events beside the baselines, refit on everything.")
+    @task(
+        doc_md="Tune on validation (an update keeps what was chosen), judge beside the baselines, refit on everything."
+    )
     def fit_and_evaluate(reason: dict[str, Any]) -> str:
         from training.train import fit_and_evaluate, load_config
 

@@ -3,7 +3,7 @@
 An update learns from what came since, and chooses nothing anew; what the champion serves with lies in its bundle.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -60,7 +60,7 @@ def continuation_of(settings: Settings, config: TrainConfig) -> Continuation:
             raise RegistryError(
                 f"version {version.version} has not kept what an update needs: train anew, without --update"
             )
-        choices = Choices.load(path)
+        choices = replace(Choices.load(path), curve=[])  # of the training that chose, and not of this one
     learned_until = int(manifest.data["until_us"])
     earlier = None
     with artifact(settings.tracking_uri, version.run_id, f"{FOLDER}/{_NETWORK}") as path:
