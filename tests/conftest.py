@@ -1,6 +1,7 @@
 """What all tests share: an environment of their own, and an order in which the long ones begin first."""
 
 import os
+import shutil
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -87,6 +88,16 @@ def outside_environment():
 
 
 @pytest.fixture(scope="session")
+def browser():
+    """A browser that can be driven without a screen."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for path in map(shutil.which, names) if path), None)
+    if found is None:
+        pytest.skip(f"NO BROWSER ({', '.join(names)}) on this machine: nobody has LOOKED at the page")
+    return found
+
+
+@pytest.fixture(scope="session")
 def built_home(tmp_path_factory):
     """A home with the small world ingested and its marts built. Who changes it makes a copy first.
 
@@ -101,6 +112,18 @@ def built_home(tmp_path_factory):
     home = tmp_path_factory.mktemp("small_world")
     ingest_dataset(Settings(home=home), str(SMALL_WORLD), is_progress_shown=False)
     build_marts(home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def filled_home(built_home, tmp_path_factory):
+    """The built home with its features registered and online. Who changes it makes a copy first."""
+    from freshet.feature_store import apply, materialize
+
+    home = tmp_path_factory.mktemp("filled") / "home"
+    shutil.copytree(built_home, home)
+    apply(home)
+    materialize(home)
     return home
 
 

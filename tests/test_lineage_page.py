@@ -14,17 +14,8 @@ from PIL import Image
 from freshet.dbt_project import target_path, write_docs
 from serving.routes.front import lineage_router
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SOURCE_GREEN, EXPOSURE_ORANGE = (95, 184, 37), (255, 105, 74)
 """The colours in which dbt draws sources and exposures."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    if found is None:
-        pytest.skip(f"NO BROWSER ({', '.join(BROWSERS)}) on this machine: nobody has LOOKED at the lineage page")
-    return found
 
 
 @pytest.fixture(scope="module")

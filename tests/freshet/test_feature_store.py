@@ -41,15 +41,6 @@ def utc(*parts):
 
 
 @pytest.fixture(scope="module")
-def filled_home(built_home, tmp_path_factory):
-    home = tmp_path_factory.mktemp("filled") / "home"
-    shutil.copytree(built_home, home)
-    apply(home)
-    materialize(home)
-    return home
-
-
-@pytest.fixture(scope="module")
 def store(filled_home):
     return open_store(filled_home)
 

@@ -31,15 +31,6 @@ WRONG_STATE = {
 }
 
 
-@pytest.fixture(scope="module")
-def filled_home(built_home, tmp_path_factory):
-    home = tmp_path_factory.mktemp("verified") / "home"
-    shutil.copytree(built_home, home)
-    apply(home)
-    materialize(home)
-    return home
-
-
 class World:
     """A home of one's own, with its log and a worker that does a round when told so."""
 

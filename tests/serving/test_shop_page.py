@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import shutil
 import subprocess
 import threading
 import time
@@ -12,7 +11,6 @@ import pytest
 
 from serving.app import create_app
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 EVIL = "<img src=x onerror=\"document.title='broken into'\">"
 
 
@@ -35,11 +33,8 @@ def shop_url(world):
 
 
 @pytest.fixture(scope="module")
-def evaluate(tmp_path_factory, shop_url):
+def evaluate(browser, tmp_path_factory, shop_url):
     """Evaluates JavaScript in the page, which is open for user "shopper", and returns its value."""
-    browser = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    if browser is None:
-        pytest.skip(f"NO BROWSER ({', '.join(BROWSERS)}) on this machine: nobody has LOOKED at the shop")
     from websockets.sync.client import connect
 
     folder = tmp_path_factory.mktemp("browser")

@@ -36,6 +36,29 @@ def world_settings(world_home: Path, tracking_uri: str, tmp_path_factory: pytest
         return load_settings()
 
 
+@pytest.fixture(scope="module")
+def settings(world_settings):
+    """The same home with its features registered in Feast, as a training wants it."""
+    from freshet.feature_store import apply
+
+    apply(world_settings.home)
+    return world_settings
+
+
+@pytest.fixture(scope="session")
+def small_config():
+    """A training that takes seconds and still learns the small world."""
+    from training.config import TrainConfig
+    from training.item_item import ItemItemConfig
+    from training.sequence_network import SequenceConfig
+
+    return TrainConfig(
+        epochs=2,
+        item_item=ItemItemConfig(ridge=5, text_weight=5),
+        sequence=SequenceConfig(embedding_size=16, max_length=16, learning_rate=0.02),
+    )
+
+
 @pytest.fixture(scope="session")
 def world_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose marts tell of 60 people and 120 things in 4 topics; in a session one goes from thing to thing.

@@ -7,17 +7,14 @@ import pytest
 
 from freshet.settings import Settings
 from training.baseline_tuning import Budget
-from training.config import TrainConfig
 from training.dataset import DatasetError
-from training.item_item import ItemItemConfig
-from training.sequence_network import SequenceConfig
 
-CONFIG = TrainConfig(
-    epochs=1,
-    item_item=ItemItemConfig(ridge=5, text_weight=5),
-    sequence=SequenceConfig(embedding_size=16, max_length=16, learning_rate=0.02),
-)
 BUDGET = Budget(trials=2, trainings=1, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def quick_config(small_config):
+    return replace(small_config, epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +23,11 @@ def settings(world_settings: Settings) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def judged(settings: Settings):
+def judged(settings: Settings, quick_config):
     from training.judge import judge
     from training.judgement import Plan
 
-    return judge(settings, CONFIG, Plan("successive", seeds=2, budget=BUDGET))
+    return judge(settings, quick_config, Plan("successive", seeds=2, budget=BUDGET))
 
 
 @pytest.fixture(scope="module")
@@ -77,35 +74,35 @@ def test_the_results_of_every_user_are_kept(judged):
     assert mean == pytest.approx(judgement.at_cuts["ease"]["ndcg@10"])
 
 
-def test_a_second_call_finds_what_the_first_made(settings, judged):
+def test_a_second_call_finds_what_the_first_made(settings, judged, quick_config):
     from training.judge import judge
     from training.judgement import Plan
 
     judgement, folder = judged
     (folder / "judgement.json").unlink()
     times = {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
-    again, _ = judge(settings, CONFIG, Plan("successive", seeds=2, budget=BUDGET))
+    again, _ = judge(settings, quick_config, Plan("successive", seeds=2, budget=BUDGET))
     assert again == judgement
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")} == times
 
 
-def test_baselines_alone_are_compared_with_the_best_linear_one(settings):
+def test_baselines_alone_are_compared_with_the_best_linear_one(settings, quick_config):
     from training.judge import judge
     from training.judgement import Plan
 
     plan = Plan("global-repeats", budget=BUDGET, baselines_only=True)
-    judgement, _ = judge(settings, CONFIG, plan)
+    judgement, _ = judge(settings, quick_config, plan)
     assert judgement.reference in ("ease", "ials", "item_knn", "rp3beta")
     assert "own_history" in judgement.settings
     assert not any(row.model == "recommender" for row in judgement.rows)
 
 
-def test_rolling_origins_are_judged_together_whatever_heads_each_uses(settings):
+def test_rolling_origins_are_judged_together_whatever_heads_each_uses(settings, quick_config):
     from training.judge import judge
     from training.judgement import Plan
 
     plan = Plan("rolling", budget=replace(BUDGET, trials=1))
-    judgement, folder = judge(settings, CONFIG, plan)
+    judgement, folder = judge(settings, quick_config, plan)
     parts = {row.model for row in judgement.rows if row.model.startswith("without_")}
     assert len(parts) > 1
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["origin_70", "origin_80", "origin_90"]
@@ -113,15 +110,15 @@ def test_rolling_origins_are_judged_together_whatever_heads_each_uses(settings):
     assert whole.n_events > 250  # three tenths of a thousand, without repeats and hides
 
 
-def test_one_mlflow_run_holds_the_judgement(settings, judged):
+def test_one_mlflow_run_holds_the_judgement(settings, judged, quick_config):
     from training.judgement_log import EXPERIMENT, log_judgement
     from training.judgement_table import written
     from training.tracking import client_of
 
     judgement, folder = judged
     (folder / "table.md").write_text(written(judgement))
-    run_id = log_judgement(settings.tracking_uri, judgement, CONFIG, folder)
-    assert log_judgement(settings.tracking_uri, judgement, CONFIG, folder) == run_id
+    run_id = log_judgement(settings.tracking_uri, judgement, quick_config, folder)
+    assert log_judgement(settings.tracking_uri, judgement, quick_config, folder) == run_id
     client = client_of(settings.tracking_uri)
     run = client.get_run(run_id)
     assert client.get_experiment(run.info.experiment_id).name == EXPERIMENT
@@ -149,9 +146,9 @@ def test_a_judgement_survives_its_file(judged):
     assert json.loads((folder / "judgement.json").read_text())["protocol"] == "successive"
 
 
-def test_a_protocol_that_does_not_fit_is_refused(settings, tmp_path):
+def test_a_protocol_that_does_not_fit_is_refused(settings, tmp_path, quick_config):
     from training.judge import judge
     from training.judgement import Plan
 
     with pytest.raises(DatasetError, match="missing"):
-        judge(settings.model_copy(update={"home": tmp_path}), CONFIG, Plan())
+        judge(settings.model_copy(update={"home": tmp_path}), quick_config, Plan())

@@ -10,18 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet.settings import Settings, load_settings
-from training.config import TrainConfig
-from training.item_item import ItemItemConfig
 from training.lists import best_items, descending
 from training.recommend import recommend
 from training.registry import RegistryError
-from training.sequence_network import SequenceConfig
-
-CONFIG = TrainConfig(
-    epochs=2,
-    item_item=ItemItemConfig(ridge=5, text_weight=5),
-    sequence=SequenceConfig(embedding_size=16, max_length=16, learning_rate=0.02),
-)
 
 
 def at(moment_us: int) -> datetime:
@@ -40,7 +31,9 @@ def cut(world) -> int:
 
 
 @pytest.fixture(scope="module")
-def settings(world_home: Path, tracking_uri: str, cut: int, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(
+    world_home: Path, tracking_uri: str, cut: int, tmp_path_factory: pytest.TempPathFactory, small_config
+) -> Settings:
     """A home in which a model was trained as of the cut; no Feast definitions, no online store."""
     from training.train import train
 
@@ -49,7 +42,7 @@ def settings(world_home: Path, tracking_uri: str, cut: int, tmp_path_factory: py
     (home / "mlflow").mkdir()
     shutil.copy(tracking_uri.removeprefix("sqlite:///"), home / "mlflow" / "mlflow.db")
     settings = settings_of(home)
-    train(settings, replace(CONFIG, as_of=cut))
+    train(settings, replace(small_config, as_of=cut))
     return settings
 
 
@@ -139,10 +132,10 @@ def with_events(*rows):
     return change
 
 
-def test_lists_agree_with_the_evaluation(ask, model, world, cut):
+def test_lists_agree_with_the_evaluation(ask, model, world, cut, small_config):
     from training.evaluate import Each, evaluate
 
-    snapshot = world.snapshot(cut, CONFIG.seed)
+    snapshot = world.snapshot(cut, small_config.seed)
     assert snapshot.item_ids == model.item_ids
     targets = snapshot.targets()
     judged = evaluate(Each({"it": model}), snapshot, targets, seed=0).ranks["it"]

@@ -4,31 +4,13 @@ import shutil
 import pytest
 
 from freshet.settings import Settings
-from training.config import TrainConfig
-from training.item_item import ItemItemConfig
-from training.sequence_network import SequenceConfig
-
-CONFIG = TrainConfig(
-    epochs=2,
-    item_item=ItemItemConfig(ridge=5, text_weight=5),
-    sequence=SequenceConfig(embedding_size=16, max_length=16, learning_rate=0.02),
-)
 
 
 @pytest.fixture(scope="module")
-def settings(world_settings: Settings) -> Settings:
-    """A home with the small world, its features registered in Feast, and an empty registry."""
-    from freshet.feature_store import apply
-
-    apply(world_settings.home)
-    return world_settings
-
-
-@pytest.fixture(scope="module")
-def result(settings: Settings):
+def result(settings: Settings, small_config):
     from training.train import train
 
-    return train(settings, CONFIG)
+    return train(settings, small_config)
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +82,13 @@ def test_the_bundle_holds_the_model_of_all_data(settings, result):
     assert bundle.items.column("item_id").to_pylist() == bundle.recommender.item_ids
 
 
-def test_training_again_on_the_same_data_does_nothing(settings, result, caplog):
+def test_training_again_on_the_same_data_does_nothing(settings, result, caplog, small_config):
     from training.train import fit_and_evaluate
 
-    assert fit_and_evaluate(settings, CONFIG) == result.run_id
+    assert fit_and_evaluate(settings, small_config) == result.run_id
 
 
-def test_a_run_killed_before_its_end_is_continued_to_the_same_bundle(settings, result, monkeypatch):
+def test_a_run_killed_before_its_end_is_continued_to_the_same_bundle(settings, result, monkeypatch, small_config):
     from training import train as module
 
     (folder,) = (settings.models_dir / "training").glob("*/bundle")
@@ -122,23 +104,23 @@ def test_a_run_killed_before_its_end_is_continued_to_the_same_bundle(settings, r
 
     monkeypatch.setattr(module, "log_run", kill)
     with pytest.raises(Killed):
-        module.fit_and_evaluate(settings, CONFIG)
+        module.fit_and_evaluate(settings, small_config)
     monkeypatch.undo()
-    run_id = module.fit_and_evaluate(settings, CONFIG)
+    run_id = module.fit_and_evaluate(settings, small_config)
     assert run_id != result.run_id
     again = json.loads((folder / "manifest.json").read_text())["files"]
     weights = [name for name in files if name.endswith((".npy", ".safetensors"))]
     assert {name: again[name] for name in weights} == {name: files[name] for name in weights}
 
 
-def test_a_challenger_is_compared_with_the_champion_on_its_own_holdout(settings, result):
+def test_a_challenger_is_compared_with_the_champion_on_its_own_holdout(settings, result, small_config):
     from dataclasses import replace
 
     from training.dataset import read_marts
     from training.train import train
 
     earlier = read_marts(settings.features_dir).cuts()[1]
-    other = train(settings, replace(CONFIG, as_of=earlier, epochs=0))
+    other = train(settings, replace(small_config, as_of=earlier, epochs=0))
     assert other.version > result.version
     assert other.verdict is not None
 
