@@ -8,18 +8,20 @@ of all that arrived add up.
 import json
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
 
-from freshet.contract import Event
+from freshet.contract import Event, EventType
 from freshet.sqlite import open_database
 
 SCHEMA_VERSION = 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_Row = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class EventLog(Protocol):
 
     def find(self, event_ids: Sequence[str]) -> list[Event]:
         """The events of these ids that are there, in the order of arrival."""
+        ...
+
+    def tail(self, after: int, limit: int) -> tuple[list[tuple[int, Event]], int]:
+        """Those of the next ``limit`` events that are no impressions, and the sequence of the last of all of them."""
         ...
 
     def last_sequence(self) -> int:
@@ -72,16 +78,26 @@ class SqliteEventLog:
         # Two connections: a reader never waits for the disk flush of a writer. Each is used under its own lock.
         self._writer, self._writing = open_database(path), threading.Lock()
         self._reader, self._reading = open_database(path), threading.Lock()
+        self._waiting: deque[_Append] = deque()
         with self._write() as connection:
             _create(connection, path)
 
     def append(self, events: Sequence[Event]) -> list[AppendResult]:
-        """Store the events in one transaction; durable when this returns. A known ``event_id`` is a duplicate."""
+        """Store the events in one transaction; durable when this returns. A known ``event_id`` is a duplicate.
+
+        Flushing the disk takes milliseconds, in which others arrive: whoever is next takes all of them along.
+        """
         rows = [(event.event_id, _microseconds(event.received_at), event.model_dump_json()) for event in events]
         if not rows:
             return []
-        with self._write() as connection:
-            return [_insert(connection, row) for row in rows]
+        mine = _Append(rows)
+        self._waiting.append(mine)
+        with self._writing:
+            if not mine.is_done:
+                self._write_waiting()
+        if mine.error is not None:
+            raise mine.error
+        return mine.results
 
     def read(self, after: int, limit: int) -> list[tuple[int, Event]]:
         """At most ``limit`` events whose sequence is greater than ``after``, ascending."""
@@ -97,6 +113,20 @@ class SqliteEventLog:
         with self._reading:
             rows = self._reader.execute(statement, (json.dumps(list(event_ids)),)).fetchall()
         return [Event.model_validate_json(event) for (event,) in rows]
+
+    def tail(self, after: int, limit: int) -> tuple[list[tuple[int, Event]], int]:
+        """Those of the next ``limit`` events that are no impressions, and the sequence of the last of all of them.
+
+        Ten impressions are logged for every answer, and reading them as events would cost as much as the answer.
+        """
+        statement = (
+            "SELECT sequence, CASE WHEN event ->> '$.event_type' <> ? THEN event END"
+            " FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        )
+        with self._reading:
+            rows = self._reader.execute(statement, (EventType.IMPRESSION.value, after, limit)).fetchall()
+        events = [(sequence, Event.model_validate_json(event)) for sequence, event in rows if event is not None]
+        return events, rows[-1][0] if rows else after
 
     def last_sequence(self) -> int:
         """The sequence of the newest event, 0 when there is none."""
@@ -129,11 +159,39 @@ class SqliteEventLog:
             self._reader.close()
             self._writer.close()
 
+    def _write_waiting(self) -> None:
+        """One transaction for all that wait; what goes wrong goes wrong for each of them."""
+        group = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        try:
+            with self._transaction() as connection:
+                results = [_insert_all(connection, append.rows) for append in group]
+        except sqlite3.Error as error:
+            for append in group:
+                append.error, append.is_done = error, True
+            return
+        for append, stored in zip(group, results, strict=True):
+            append.results, append.is_done = stored, True
+
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._writing, self._writer:  # the connection commits, or rolls back on any exception
+        with self._writing, self._transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._writer:  # commits, or rolls back on any exception
             self._writer.execute("BEGIN IMMEDIATE")
             yield self._writer
+
+
+@dataclass
+class _Append:
+    """Rows of one caller, and what became of them."""
+
+    rows: list[_Row]
+    results: list[AppendResult] = field(default_factory=list)
+    error: sqlite3.Error | None = None
+    is_done: bool = False
 
 
 def _create(connection: sqlite3.Connection, path: Path) -> None:
@@ -153,7 +211,25 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _insert(connection: sqlite3.Connection, row: tuple[str, int, str]) -> AppendResult:
+def _insert_all(connection: sqlite3.Connection, rows: list[_Row]) -> list[AppendResult]:
+    """In one statement where every event is new, which is several times faster than asking after each of them."""
+    if len(rows) == 1:
+        return [_insert(connection, rows[0])]
+    connection.execute("SAVEPOINT all_new")
+    try:
+        connection.executemany("INSERT INTO events (event_id, received_at, event) VALUES (?, ?, ?)", rows)
+    except sqlite3.IntegrityError:
+        connection.execute("ROLLBACK TO all_new")
+        results = [_insert(connection, row) for row in rows]
+    else:
+        # Nobody else writes during the transaction, so the sequences of one statement follow one another.
+        last = int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
+        results = [AppendResult("accepted", last - len(rows) + place) for place in range(1, len(rows) + 1)]
+    connection.execute("RELEASE all_new")
+    return results
+
+
+def _insert(connection: sqlite3.Connection, row: _Row) -> AppendResult:
     inserted = connection.execute(
         "INSERT INTO events (event_id, received_at, event) VALUES (?, ?, ?)"
         " ON CONFLICT (event_id) DO NOTHING RETURNING sequence",

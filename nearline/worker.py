@@ -81,15 +81,15 @@ class NearlineWorker:
         return WorkerStatus(self._position, lag, self._thread.is_alive(), self._is_standby, self._last_error)
 
     def run_once(self) -> int:
-        """One round; returns how many events it took. Raises OnlineStoreError, having committed nothing."""
-        batch = self._log.read(self._position, BATCH_SIZE)
-        if not batch:
+        """One round; returns how far it came. Raises OnlineStoreError, having committed nothing."""
+        began = self._position
+        events, newest = self._log.tail(began, BATCH_SIZE)
+        if newest == began:
             return 0
-        self._apply([event for _, event in batch if is_folded(event)])
-        newest = batch[-1][0]
+        self._apply([event for _, event in events if is_folded(event)])
         self._advance(newest)  # visible from now on, whether or not the offset survives
         self._offsets.commit(CONSUMER, newest)
-        return len(batch)
+        return newest - began
 
     def _apply(self, events: list[Event]) -> None:
         if not events:

@@ -127,3 +127,30 @@ def test_a_log_of_another_version_is_refused_by_name(tmp_path):
     connection.close()
     with pytest.raises(ValueError, match=r"log schema 7"):
         SqliteEventLog(path)
+
+
+def test_appends_that_meet_share_a_transaction_and_each_get_their_own_results(log):
+    def send(number: int) -> list[AppendResult]:
+        return log.append([click(number), click(number + 1_000), click(0)])
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(send, range(1, 101)))
+    stored = {event.event_id: sequence for sequence, event in log.read(0, 1_000)}
+    assert len(stored) == 201
+    for number, (first, second, _) in enumerate(answers, start=1):
+        assert (first, second) == (
+            AppendResult("accepted", stored[f"e{number}"]),
+            AppendResult("accepted", stored[f"e{number + 1_000}"]),
+        )
+    third = [answer[2] for answer in answers]
+    assert {result.sequence for result in third} == {stored["e0"]}
+    assert sorted(result.status for result in third) == ["accepted"] + ["duplicate"] * 99
+
+
+def test_the_tail_leaves_impressions_out_but_passes_them(log):
+    shown = click(2).model_copy(update={"event_type": EventType.IMPRESSION})
+    log.append([click(1), shown, click(3), shown.model_copy(update={"event_id": "e4"})])
+    assert log.tail(after=0, limit=10) == ([(1, click(1)), (3, click(3))], 4)
+    assert log.tail(after=0, limit=2) == ([(1, click(1))], 2)
+    assert log.tail(after=3, limit=10) == ([], 4)
+    assert log.tail(after=4, limit=10) == ([], 4)
