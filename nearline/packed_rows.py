@@ -19,20 +19,22 @@ def merge_rows(known: PackedRow, other: PackedRow) -> PackedRow:
     """One row that knows what both know; one of the two when it already does."""
     if other == known:
         return known
-    known_state, other_state = _state(known), _state(other)
+    known_state, other_state = unpacked("", known), unpacked("", other)
     merged = merge(known_state, other_state)
     if merged == known_state:
         return known
-    return other if merged == other_state else _pack(merged)
+    return other if merged == other_state else packed(merged)
 
 
-def _state(row: PackedRow) -> UserState:
+def unpacked(user_id: str, row: PackedRow) -> UserState:
+    """The state of a row; a row does not repeat its user."""
     known_at, values = row
     columns: dict[str, Any] = {name: plain(value) for name, value in values.items()}
-    return from_feature_row("", columns | {EVENT_TIMESTAMP: known_at})  # a row does not repeat its user
+    return from_feature_row(user_id, columns | {EVENT_TIMESTAMP: known_at})
 
 
-def _pack(state: UserState) -> PackedRow:
+def packed(state: UserState) -> PackedRow:
+    """The row of a state."""
     columns = to_feature_row(state)
     return columns[EVENT_TIMESTAMP], {
         "recent_event_ids": Value(string_list_val=StringList(val=columns["recent_event_ids"])),

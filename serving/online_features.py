@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from freshet.feature_store import CATALOGUE_SERVICE, RECOMMENDER_SERVICE
 from nearline.feast_rows import EVENT_TIMESTAMP, response_rows
 from nearline.session_features import UserState, from_feature_row
-from nearline.user_states import STATE_COLUMNS, feature_service, online_store_errors
+from nearline.user_states import STATE_COLUMNS, FeastUserStates, feature_service, online_store_errors
 from serving.schemas import Activity
 
 ACTIVITY_COLUMNS: Final = (
@@ -43,8 +43,12 @@ class Popularity:
 class OnlineFeatures(Protocol):
     """Where serving gets features; raises OnlineStoreError when it cannot."""
 
+    def state(self, user_id: str) -> UserState:
+        """What one user did, which is what ranking reads; empty for a user nobody has met."""
+        ...
+
     def user(self, user_id: str) -> UserFeatures:
-        """One user's features, empty for a user nobody has met."""
+        """All of one user's features, empty for a user nobody has met."""
         ...
 
     def popularity(self, item_ids: Sequence[str]) -> Popularity:
@@ -58,9 +62,14 @@ class FeastOnlineFeatures:
     def __init__(self, store: Callable[[], Any]) -> None:
         """``store`` gives a FeatureStore, or raises OnlineStoreError."""
         self._store = store
+        self._states = FeastUserStates(store)
+
+    def state(self, user_id: str) -> UserState:
+        """What one user did, which is what ranking reads; empty for a user nobody has met."""
+        return self._states.load([user_id])[user_id]
 
     def user(self, user_id: str) -> UserFeatures:
-        """One user's features, empty for a user nobody has met."""
+        """All of one user's features, empty for a user nobody has met."""
         response = self._read(RECOMMENDER_SERVICE, [{"user_id": user_id}])
         state = from_feature_row(user_id, response_rows(response, STATE_COLUMNS)[0])
         activity = response_rows(response, ACTIVITY_COLUMNS)[0]

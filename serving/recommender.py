@@ -71,8 +71,12 @@ class Recommender:
         """Count and name what an answer from this snapshot has to do without."""
         return self._note_degraded(missing | self._missing(snapshot))
 
+    def has_to_wait(self, token: str | None) -> bool:
+        """Whether ``recommend`` would wait for events, or ask the log about them."""
+        return token is not None and not self.wait_until(int(token), 0)
+
     def _wait_for(self, token: str | None) -> set[str]:
-        if token is None or self.wait_until(int(token), 0):
+        if token is None or not self.has_to_wait(token):
             return set()
         newest = self.log.last_sequence()
         if int(token) > newest:
@@ -82,7 +86,7 @@ class Recommender:
     def state_of(self, user_id: str) -> tuple[UserState, set[str]]:
         """The user's state, empty when the online store cannot be read; and then what is missing."""
         try:
-            return self.features.user(user_id).state, set()
+            return self.features.state(user_id), set()
         except OnlineStoreError:
             return UserState(user_id), {"online_store"}
 

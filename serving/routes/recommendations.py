@@ -1,9 +1,11 @@
 """Lists for users, items beside items, and what is known about a user."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi.concurrency import run_in_threadpool
 
 from freshet.contract import Identifier
 from serving.dependencies import ItemsDep, ProfilesDep, RecommenderDep, SearchDep, ShownDep, SimilarDep
@@ -44,9 +46,9 @@ RequestBody = Annotated[RecommendationRequest, Body(openapi_examples=RECOMMENDAT
 
 
 @router.post("/recommendations", response_model=Recommendations, responses=answered_with(RECOMMENDATIONS))
-def recommend(request: RequestBody, recommender: RecommenderDep) -> Response:
+async def recommend(request: RequestBody, recommender: RecommenderDep) -> Response:
     """The items this user is most likely to want next; a user nobody has met gets a cold start."""
-    return _recommend(recommender, request.user_id, request, wish_of(request))
+    return await _recommend(recommender, request.user_id, request, wish_of(request))
 
 
 @router.get("/recommendations/{recommendation_id}", responses=answered_with(SHOWN_RECOMMENDATIONS))
@@ -58,21 +60,26 @@ def shown_recommendations(recommendation_id: RecommendationId, lists: ShownDep) 
 @router.get(
     "/users/{user_id}/recommendations", response_model=Recommendations, responses=answered_with(RECOMMENDATIONS)
 )
-def recommend_to_user(
+async def recommend_to_user(
     user_id: UserId, query: Annotated[RecommendationQuery, Query()], recommender: RecommenderDep
 ) -> Response:
     """The short form of POST /v1/recommendations."""
-    return _recommend(recommender, user_id, query)
+    return await _recommend(recommender, user_id, query)
 
 
-def _recommend(
+async def _recommend(
     recommender: Recommender,
     user_id: str,
     wanted: RecommendationRequest | RecommendationQuery,
     wish: Wish = PLAIN,
 ) -> Response:
+    token = wanted.min_freshness_token
+    ask = partial(recommender.recommend, user_id, wanted.n, wanted.exclude_item_ids, token, wish)
     try:
-        answer = recommender.recommend(user_id, wanted.n, wanted.exclude_item_ids, wanted.min_freshness_token, wish)
+        # An answer is a fraction of a millisecond of work that a thread of its own would only interrupt; waiting for
+        # events and reading a query are another matter.
+        waits = wish.query is not None or recommender.has_to_wait(token)
+        answer = await run_in_threadpool(ask) if waits else ask()
     except UnknownTokenError as error:
         raise ProblemError(422, str(error)) from None
     # Written here, because FastAPI would send it to a second thread to be validated once more.
