@@ -24,6 +24,7 @@ from training.blend import REGIMES
 from training.bundle import BundleError, load_bundle
 from training.history import History
 from training.llm_recommender import HEADS, LLMRecommender
+from training.quick_scores import QuickScores
 from training.registry import CHAMPION, MODEL_NAME
 from training.trend import WINDOWS
 
@@ -169,6 +170,7 @@ def load_model(version: int, folder: Path, towers: TextTowers | None = None) -> 
         catalogue=from_table(bundle.items),
         knows_strangers=_knows_strangers(bundle.recommender),
         tower=towers.open(bundle) if towers else None,
+        quick=QuickScores.of(bundle.recommender),
     )
     _try(model)
     return model

@@ -136,7 +136,8 @@ class LiveItems:
         recommender = extended(served.recommender, list(added), vectors)
         first = len(served.item_index)
         index = served.item_index | {item_id: first + place for place, item_id in enumerate(added)}
-        return replace(served, recommender=recommender, item_index=index), already | added
+        quick = served.quick.grown(recommender) if served.quick else None
+        return replace(served, recommender=recommender, item_index=index, quick=quick), already | added
 
     def _run(self) -> None:
         while not self._stopping.is_set():

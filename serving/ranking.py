@@ -13,7 +13,8 @@ from serving.reasons import Explainer
 from serving.schemas import RecommendedItem, Source
 from serving.snapshot import PopularItem, ServedModel, Snapshot
 from serving.wishes import PLAIN, Plan
-from training.history import History
+from training.history import History, HistoryBatch
+from training.quick_scores import Shortlist
 
 PROPENSITY: Final = 1.0
 """The ranking is deterministic: what is shown is shown with certainty."""
@@ -81,19 +82,44 @@ def _by_model(
     history, now_us = history_of(state, model), to_us(now)
     if len(history.item_indices) == 0 and not model.knows_strangers and not plan.has_query:
         return
-    parts = model.recommender.parts(history, now_us, snapshot.popularity)
-    scores: NDArray[np.float32] = np.stack(list(parts.values())).sum(axis=0, dtype=np.float32)
-    scores = plan.scores(model, scores)
-    is_available = plan.available()
-    if is_available is not None:
-        scores[~is_available] = -np.inf
-    scores[[model.item_index[item_id] for item_id in hidden if item_id in model.item_index]] = -np.inf
-    shown = plan.choose(model, scores, top_n(scores, plan.pool(n)), n)
+    may_be_shown = plan.may_be_shown(model)
+    met = [model.item_index[item_id] for item_id in hidden if item_id in model.item_index]
+    may_be_shown[met] = False
+    batch = HistoryBatch.of([history], [now_us])
+    n_best = plan.pool(n)
+    quick = snapshot.quick if snapshot.quick and not plan.has_query else None
+    few = quick.shortlist(batch, n_best, may_be_shown, len(met)) if quick else None
+    best = _best_of_few(few, n_best) if few else _best_of_all(snapshot, model, batch, n_best, may_be_shown, plan)
+    order = plan.order(model, best.scores, best.items, n)
+    shown, scores = best.items[order], best.scores[order]
+    parts = {head: part[order] for head, part in best.parts.items()}
     reasons = Explainer(model, snapshot.catalogue, history, now_us, parts, shown).reasons()
     source: Source = "model" if len(history.item_indices) else "cold_start"
-    for index, reason in zip(shown, reasons, strict=True):
+    for index, score, reason in zip(shown, scores, reasons, strict=True):
         item_id = str(model.recommender.item_ids[index])
-        yield _Line(item_id, float(scores[index]), source, plan.reason(item_id, reason))
+        yield _Line(item_id, float(score), source, plan.reason(item_id, reason))
+
+
+class _Best(NamedTuple):
+    items: NDArray[np.int64]  # (N,) best first
+    scores: NDArray[np.float32]  # (N,)
+    parts: dict[str, NDArray[np.float32]]  # (N,) what each head adds
+
+
+def _best_of_few(few: Shortlist, n: int) -> _Best:
+    scores = few.scores()
+    best = top_n(scores, n)
+    return _Best(few.items[best], scores[best], {head: part[best] for head, part in few.parts.items()})
+
+
+def _best_of_all(
+    snapshot: Snapshot, model: ServedModel, batch: HistoryBatch, n: int, may_be_shown: NDArray[np.bool_], plan: Plan
+) -> _Best:
+    parts = model.recommender.parts_at(batch, snapshot.popularity)
+    scores = plan.scores(model, np.stack(list(parts.values())).sum(axis=0, dtype=np.float32))
+    scores[~may_be_shown] = -np.inf
+    best = top_n(scores, n)
+    return _Best(best, scores[best], {head: part[best] for head, part in parts.items()})
 
 
 def _popular(items: Iterable[PopularItem], hidden: frozenset[str]) -> Iterator[_Line]:

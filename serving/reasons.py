@@ -47,7 +47,7 @@ class Explainer:
         parts: Mapping[str, NDArray[np.float32]],
         shown: NDArray[np.int64],
     ) -> None:
-        """``parts`` is what the model gave for this history at this moment, ``shown`` (N,) the items of the list."""
+        """``shown`` (N,) are the items of the list, ``parts`` (N,) what each head gave them at this moment."""
         self._model, self._catalogue, self._parts, self._shown = model, catalogue, parts, shown
         self._batch = HistoryBatch.of([history], [now_us])
         self._met = history.item_indices  # (T,)
@@ -58,7 +58,7 @@ class Explainer:
         heads = [head for head in self._parts if head in self._favourable_heads]
         if not heads:
             return [_OVERALL] * len(self._shown)
-        speaking = np.stack([self._parts[head][self._shown] for head in heads])  # (H, N)
+        speaking = np.stack([self._parts[head] for head in heads])  # (H, N)
         strongest = speaking.argmax(axis=0)
         return [
             self._sentence(heads[head], line) if speaking[head, line] > 0 else _OVERALL

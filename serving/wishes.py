@@ -155,36 +155,39 @@ class Plan:
         return frozenset(self.wish.with_item_ids).union(seen)
 
     def scores(self, model: ServedModel, personal: Scores) -> Scores:
-        """(V,) the user's own scores and the query's, without what is not allowed."""
-        scores = personal
-        if self.has_query:
-            scores = personal * np.float32(self.wish.scenario.personal_weight)
-            if self.meaning is not None:
-                scores += normalise(model.recommender.item_vectors @ self.meaning)
-            names: Scores = self.snapshot.of_model(self.names, 0)
-            scores += np.where(names > 1, np.float32(WHOLE_NAME), np.float32(NAME_WEIGHT) * names)
-        if self.allowed is not None:
-            scores[~self.snapshot.of_model(self.allowed, 0)] = -np.inf
+        """(V,) the user's own scores and the query's."""
+        if not self.has_query:
+            return personal
+        scores = personal * np.float32(self.wish.scenario.personal_weight)
+        if self.meaning is not None:
+            scores += normalise(model.recommender.item_vectors @ self.meaning)
+        names: Scores = self.snapshot.of_model(self.names, 0)
+        scores += np.where(names > 1, np.float32(WHOLE_NAME), np.float32(NAME_WEIGHT) * names)
         return scores
 
-    def available(self) -> Mask | None:
-        """(V,) what may be shown."""
-        item_filter, model = self.wish.item_filter, self.snapshot.model
-        if item_filter is None or item_filter.availability == "now" or model is None:
-            return self.snapshot.is_available
-        catalogue = self.snapshot.catalogue
-        return np.array([not catalogue.get(item_id).is_deleted for item_id in model.item_index], dtype=bool)
+    def may_be_shown(self, model: ServedModel) -> Mask:
+        """(V,) what there is and what is allowed, for this caller to change."""
+        item_filter = self.wish.item_filter
+        if item_filter is not None and item_filter.availability != "now":
+            catalogue = self.snapshot.catalogue
+            shown = np.array([not catalogue.get(item_id).is_deleted for item_id in model.item_index], dtype=bool)
+        elif self.snapshot.is_available is None:
+            shown = np.ones(len(model.item_index), dtype=bool)
+        else:
+            shown = self.snapshot.is_available.copy()
+        if self.allowed is not None:
+            shown &= self.snapshot.of_model(self.allowed, 0)
+        return shown
 
     def pool(self, n: int) -> int:
         """How many of the best lines to choose n from."""
         return n * POOL if self.wish.diversity else n
 
-    def choose(self, model: ServedModel, scores: Scores, best: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-        """n of the best lines (POOL · n,), as different from one another as was asked for."""
+    def order(self, model: ServedModel, scores: Scores, items: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+        """Places of the n best of these lines, best first, as different from one another as was asked for."""
         if not self.wish.diversity:
-            return best
-        order = diversified(scores[best], model.recommender.item_vectors[best], n, self.wish.diversity)
-        return best[order]
+            return np.arange(len(items))[:n]
+        return diversified(scores, model.recommender.item_vectors[items], n, self.wish.diversity)
 
     def reason(self, item_id: str, otherwise: str) -> str:
         """Why an item is on the list, if a query put it there."""

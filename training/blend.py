@@ -43,9 +43,13 @@ def normalise(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """(…, V) -> sign · log1p |z| over the catalogue; a row that says nothing stays 0."""
     centred = scores - scores.mean(axis=-1, keepdims=True, dtype=np.float32)
     spread = np.sqrt(np.mean(np.square(centred), axis=-1, keepdims=True, dtype=np.float32))
-    centred /= np.where(spread > 1e-8, spread, np.float32(np.inf))
-    logarithm = np.log1p(np.abs(centred))
-    return np.asarray(np.copysign(logarithm, centred), dtype=np.float32)
+    return compressed(centred, spread)
+
+
+def compressed(centred: NDArray[np.float32], spread: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
+    """Distances from the mean -> sign · log1p |z|; 0 where nothing is spread."""
+    z = centred / np.where(spread > 1e-8, spread, np.float32(np.inf))
+    return np.asarray(np.copysign(np.log1p(np.abs(z)), z), dtype=np.float32)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,10 @@ class LLMRecommender:
 
     def parts(self, history: History, now_us: int, popularity: Scores | None = None) -> dict[str, Scores]:
         """What each head that counts at this moment adds to the score."""
-        batch = HistoryBatch.of([history], [now_us])
+        return self.parts_at(HistoryBatch.of([history], [now_us]), popularity)
+
+    def parts_at(self, batch: HistoryBatch, popularity: Scores | None = None) -> dict[str, Scores]:
+        """The same for a batch of one moment."""
         table = self.popularity if popularity is None else popularity
         weights = self.weights[regime_of(batch)[0]]
         used = tuple(head for head, weight in zip(HEADS, weights, strict=True) if weight)
@@ -89,12 +92,17 @@ class LLMRecommender:
             else:
                 yield head, normalise(self._behaviour(head, batch))
 
+    def reading(self, head: str, batch: HistoryBatch) -> Scores:
+        """(B, T) what each item of a history counts for a head that sums over them."""
+        if head == "item_item":
+            return self.recency.weights(batch, np.array(self.gate, dtype=np.float32)[regime_of(batch)])
+        return (OWN_HISTORY_DECAY if head == "own_history" else self.recent_decay).weights(batch)
+
     def _behaviour(self, head: str, batch: HistoryBatch) -> Scores:
         if head == "item_item":
-            a = np.array(self.gate, dtype=np.float32)[regime_of(batch)]
-            return self.item_item.score(batch, self.recency.weights(batch, a))
+            return self.item_item.score(batch, self.reading(head, batch))
         if head == "transitions":
-            return self.transitions.score(batch, self.recent_decay.weights(batch))
+            return self.transitions.score(batch, self.reading(head, batch))
         if head == "text":
             return text_scores(self.item_vectors, batch, self.recent_decay)
         if head == "own_history":
@@ -181,9 +189,13 @@ class LLMRecommender:
 
 def text_scores(vectors: Scores, batch: HistoryBatch, recency: Recency) -> Scores:
     """(B, V) likeness in words to the newest items, the newest of them most."""
-    weights = recency.weights(batch)
+    scores: Scores = text_profiles(vectors, batch, recency.weights(batch)) @ vectors.T
+    return scores
+
+
+def text_profiles(vectors: Scores, batch: HistoryBatch, weights: Scores) -> Scores:
+    """(B, E) what the newest items say, by their weights (B, T)."""
     used = int((weights.any(axis=0)).sum())  # weights fade with age, so what is used stands at the right
     batch, weights = batch.newest(used), weights[:, weights.shape[1] - used :]
-    profile = np.einsum("bt,bte->be", weights, vectors[np.maximum(batch.items, 0)])
-    scores: Scores = profile @ vectors.T
-    return scores
+    profiles: Scores = np.einsum("bt,bte->be", weights, vectors[np.maximum(batch.items, 0)])
+    return profiles

@@ -48,10 +48,15 @@ class GrownNeighbours(Neighbours):
     def score(self, batch: HistoryBatch, weights: Scores) -> Scores:
         """(B, V + N): a new item's score is that of the items it reads like, by their shares."""
         scores = super().score(batch, weights)
-        new = slice(_n_trained(self), None)
-        for followed, share in zip(self.likeness.items.T, self.likeness.shares.T, strict=True):
-            scores[:, new] += scores[:, followed] * share
+        scores[:, _n_trained(self) :] += self.followers(scores)
         return scores
+
+    def followers(self, scores: Scores) -> Scores:
+        """(…, N) what the new items get from the scores (…, V + N) of those that they read like."""
+        given = np.zeros((*scores.shape[:-1], len(self.likeness.items)), dtype=np.float32)
+        for followed, share in zip(self.likeness.items.T, self.likeness.shares.T, strict=True):
+            given += scores[..., followed] * share
+        return given
 
 
 def extended(recommender: LLMRecommender, item_ids: Sequence[str], vectors: Scores) -> LLMRecommender:

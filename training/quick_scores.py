@@ -1,0 +1,257 @@
+"""The scores of ``LLMRecommender.parts`` at the few items that can lead a list, for one history at a time.
+
+A score is a sum over heads, each brought to z-scores over the whole catalogue. Mean and spread of a linear head follow
+from those of its vectors, those of a sparse head from the cells it fills, those of a trend are the same for every user.
+So every head names its favourites among what may be shown, and all heads are scored exactly at the favourites of any of
+them. What is left out leads in no head.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Final, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.blend import compressed, normalise, regime_of
+from training.history import HistoryBatch
+from training.item_index import Answer, Items, LinearHead, Mask, about_largest, largest
+from training.llm_recommender import HEADS, LLMRecommender, Scores, text_profiles
+from training.neighbours import Neighbours
+from training.new_items import GrownNeighbours
+from training.sequence_head import SequenceHead
+from training.trend import WINDOWS, trend_score
+
+SMALLEST_CATALOGUE = 5_000
+"""Items below which scoring all of them takes no longer."""
+FAVOURITES = 200
+"""Items that each head names, or four times as many as are asked for."""
+_LARGEST_SHARE = 0.2
+"""Of the catalogue that a head may name: beyond, scoring everything takes no longer."""
+_LEADERS = 4_000
+"""Items that trends can name before whatever must not be shown is left out."""
+_NOTHING: Final = np.empty(0, dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """Some items, and what each head that counts at this moment adds to their scores."""
+
+    items: Items  # (C,)
+    parts: dict[str, Scores]  # (C,) each
+
+    def scores(self) -> Scores:
+        """(C,) the higher the better."""
+        return np.asarray(sum(self.parts.values()), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class QuickScores:
+    """A recommender, prepared for one question at a time."""
+
+    recommender: LLMRecommender
+    sequence: LinearHead | None
+    text: LinearHead
+    trends: dict[str, Scores]  # (V,) each window's normalised scores
+    leaders: tuple[Items, ...]  # by regime: the best of all trends together, best first
+    pages: "_Pages"
+
+    @classmethod
+    def of(cls, recommender: LLMRecommender) -> Self | None:
+        """A minute where there are a million items; None where a catalogue is too small to gain by it."""
+        if recommender.n_items < SMALLEST_CATALOGUE:
+            return None
+        head = recommender.sequence
+        return cls(
+            recommender,
+            LinearHead.of(head.item_table, head.item_bias) if isinstance(head, SequenceHead) else None,
+            LinearHead.of(recommender.item_vectors),
+            {},
+            (),
+            _Pages(recommender.n_items),
+        ).with_popularity(recommender.popularity)
+
+    def grown(self, recommender: LLMRecommender) -> Self:
+        """The same for the recommender with more items (``training.new_items.extended``)."""
+        head = recommender.sequence
+        sequence = self.sequence
+        if sequence is not None and isinstance(head, SequenceHead):
+            sequence = sequence.grown(head.item_table, head.item_bias)
+        text = self.text.grown(recommender.item_vectors)
+        pages = _Pages(recommender.n_items)
+        return replace(self, recommender=recommender, sequence=sequence, text=text, pages=pages).with_popularity(
+            recommender.popularity
+        )
+
+    def with_popularity(self, table: Scores) -> Self:
+        """The same, with other counts (V, 4)."""
+        weights = self.recommender.weights
+        used = [window for window in WINDOWS if weights[:, HEADS.index(window)].any()]
+        trends = {window: normalise(trend_score(table, window)) for window in used}
+        leaders = []
+        for row in weights:
+            mixed = np.zeros(len(table), dtype=np.float32)
+            for window, scores in trends.items():
+                mixed += row[HEADS.index(window)] * scores
+            best = largest(mixed, _LEADERS) if mixed.any() else _NOTHING
+            leaders.append(best[np.argsort(-mixed[best], kind="stable")])
+        return replace(self, trends=trends, leaders=tuple(leaders))
+
+    def shortlist(self, batch: HistoryBatch, n: int, may_be_shown: Mask, n_met: int = 0) -> Shortlist | None:
+        """The best items among those that may be shown (V,), n or more; None where all of them must be scored.
+
+        ``batch`` is one moment of a user who has met ``n_met`` items. They have mostly met the favourites of several
+        heads, and what comes behind those leads in no single one: so each head names as many more.
+        """
+        regime = int(regime_of(batch)[0])
+        weights = {head: weight for head, weight in zip(HEADS, self.recommender.weights[regime], strict=True) if weight}
+        n_named = max(FAVOURITES, 4 * n) + n_met
+        if n_named > _LARGEST_SHARE * len(may_be_shown):
+            return None
+        with self.pages.borrowed() as page:
+            opened = {head: self._opened(head, batch, page) for head in weights}
+            is_named = np.zeros(len(may_be_shown), dtype=np.bool_)
+            is_named[self.leaders[regime][: n_named + n]] = True
+            is_named[self.text.n_listed :] = True  # what came after the lists were made
+            for head, scores in opened.items():
+                if weights[head] > 0:
+                    is_named[scores.favourites(n_named, may_be_shown)] = True
+            items = np.flatnonzero(is_named & may_be_shown)
+            parts = {head: weight * opened[head].at(items) for head, weight in weights.items()}
+        return Shortlist(items, parts) if len(items) >= n and parts else None
+
+    def _opened(self, head: str, batch: HistoryBatch, page: "_Page") -> "_Opened":
+        recommender = self.recommender
+        if head in WINDOWS:
+            return _Trend(self.trends[head])
+        if not batch.lengths[0] or (head == "sequence" and self.sequence is None):
+            return _SILENT
+        if self.sequence is not None and head == "sequence":
+            assert isinstance(recommender.sequence, SequenceHead)
+            return _Linear(self.sequence.asked(recommender.sequence.user_vectors(batch)[0]))
+        reading = recommender.reading(head, batch)
+        if head == "text":
+            return _Linear(self.text.asked(text_profiles(recommender.item_vectors, batch, reading)[0]))
+        columns = np.flatnonzero(reading[0])
+        met, counts = batch.items[0, columns], reading[0, columns]
+        if head == "own_history":
+            return page.filled(met, counts)
+        neighbours = recommender.item_item if head == "item_item" else recommender.transitions
+        products = neighbours.weights[met] * counts[:, None]
+        return page.filled(neighbours.items[met].ravel(), products.ravel(), neighbours)
+
+
+class _Opened(Protocol):
+    """One head's scores for one question."""
+
+    def favourites(self, n: int, may_be_shown: Mask) -> Items:
+        """About the n best items that may be shown (V,), some of them twice."""
+        ...
+
+    def at(self, items: Items) -> Scores:
+        """(C,) normalised over the catalogue."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Trend:
+    scores: Scores
+
+    def favourites(self, n: int, may_be_shown: Mask) -> Items:
+        return _NOTHING  # all trends together name theirs
+
+    def at(self, items: Items) -> Scores:
+        return self.scores[items]
+
+
+@dataclass(frozen=True)
+class _Silent:
+    def favourites(self, n: int, may_be_shown: Mask) -> Items:
+        return _NOTHING
+
+    def at(self, items: Items) -> Scores:
+        return np.zeros(len(items), dtype=np.float32)
+
+
+_SILENT: Final = _Silent()
+
+
+@dataclass(frozen=True)
+class _Linear:
+    answer: Answer
+
+    def favourites(self, n: int, may_be_shown: Mask) -> Items:
+        return self.answer.favourites(n, may_be_shown)
+
+    def at(self, items: Items) -> Scores:
+        mean, spread = self.answer.moments()
+        return compressed(self.answer.at(items) - np.float32(mean), np.float32(spread))
+
+
+@dataclass(frozen=True)
+class _Sparse:
+    sums: Scores  # (V,) the head's scores, zero but at the cells
+    cells: NDArray[np.int32]  # (n,) some of them twice
+    mean: float
+    spread: float
+
+    def favourites(self, n: int, may_be_shown: Mask) -> Items:
+        values = np.where(may_be_shown[self.cells], self.sums[self.cells], np.float32(0))
+        best = about_largest(values, 2 * n)
+        return self.cells[best[values[best] > 0]].astype(np.intp)
+
+    def at(self, items: Items) -> Scores:
+        return compressed(self.sums[items] - np.float32(self.mean), np.float32(self.spread))
+
+
+class _Page:
+    """Arrays as long as the catalogue, wiped where they were written instead of being made for each answer."""
+
+    def __init__(self, n_items: int) -> None:
+        self._n_items = n_items
+        self._clean: list[Scores] = []
+        self._written: list[_Sparse] = []
+
+    def filled(self, cells: NDArray[np.int32], products: Scores, neighbours: Neighbours | None = None) -> _Sparse:
+        """A head that adds these products at these cells; new items follow those that they read like."""
+        sums = self._clean.pop() if self._clean else np.zeros(self._n_items, dtype=np.float32)
+        np.add.at(sums, cells, products)
+        # A score is the sum of its products, so that this is the sum of squared scores, each of them once.
+        total, square = float(products.sum(dtype=np.float64)), float(sums[cells] @ products)
+        if isinstance(neighbours, GrownNeighbours):
+            followers = neighbours.followers(sums)
+            new = np.arange(self._n_items - len(followers), self._n_items, dtype=np.int32)
+            sums[new] += followers
+            cells = np.concatenate([cells, new])
+            total, square = total + float(followers.sum()), square + float(followers @ followers)
+        mean = total / self._n_items
+        found = _Sparse(sums, cells, mean, max(square / self._n_items - mean * mean, 0.0) ** 0.5)
+        self._written.append(found)
+        return found
+
+    def wipe(self) -> None:
+        """Zeros again."""
+        for head in self._written:
+            head.sums[head.cells] = 0
+            self._clean.append(head.sums)
+        self._written.clear()
+
+
+class _Pages:
+    """As many pages as there are answers at once."""
+
+    def __init__(self, n_items: int) -> None:
+        self._n_items = n_items
+        self._free: list[_Page] = []
+
+    @contextmanager
+    def borrowed(self) -> Iterator[_Page]:
+        """A page of one's own; one that was interrupted is thrown away."""
+        try:
+            page = self._free.pop()
+        except IndexError:
+            page = _Page(self._n_items)
+        yield page
+        page.wipe()
+        self._free.append(page)
