@@ -101,6 +101,7 @@ class TaskState:
     state: str | None
     seconds: float | None
     pool: str
+    n_tries: int
     started_at: str | None
     ended_at: str | None
 
@@ -239,6 +240,7 @@ class AirflowApi:
                 task["state"],
                 task["duration"],
                 task["pool"],
+                task["try_number"],
                 task["start_date"],
                 task["end_date"],
             )

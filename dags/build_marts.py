@@ -12,13 +12,14 @@ starting dbt costs more than most models.
 
 **When it fails:** `report_build` names the models and tests that failed; `freshet transform` shows the same by hand.
 Serving and training go on with the last good exports, and no model is promoted until a build passes. Mend the data at
-its source or the model in `dbt/`, and clear the run.
+its source or the model in `dbt/`, and clear the run. Where what was wrong is in the marts already, trigger this DAG and
+build everything anew.
 """
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TriggerRule, dag, get_current_context, task
+from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from cosmos import (
     DbtTaskGroup,
@@ -52,6 +53,14 @@ HOME = SETTINGS.home
     deadline=deadline(SETTINGS.batch_deadline_minutes, __doc__),
     tags=["dbt"],
     doc_md=__doc__,
+    params={
+        "full_refresh": Param(
+            False,
+            type="boolean",
+            title="Build everything anew",
+            description="Forget what earlier builds brought in, such as an ingestion that was taken out of the lake.",
+        ),
+    },
 )
 def build_marts() -> None:
     marts = DbtTaskGroup(
@@ -72,6 +81,7 @@ def build_marts() -> None:
             setup_operator_args={
                 "pool": WAREHOUSE_POOL,
                 "dbt_cmd_flags": ["--resource-type", "test"],
+                "full_refresh": "{{ params.full_refresh }}",
                 "pre_execute": _build_whole_and_say_little,
             },
         ),
@@ -102,7 +112,8 @@ def build_marts() -> None:
         if not quality.is_good:
             raise AirflowFailException(
                 f"{len(quality.problems)} models or tests failed: {quality.summary()}. The last good exports stay, and "
-                "no model is promoted meanwhile: mend the data at its source or the model in dbt/, and clear the run"
+                "no model is promoted meanwhile: mend the data at its source or the model in dbt/, and clear the run, "
+                "or trigger one that builds everything anew"
             )
         outlet_events[MARTS].extra = {"n_passed": quality.n_passed, "rows": exported_rows(home)}
 

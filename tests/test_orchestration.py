@@ -3,6 +3,7 @@
 The tests are one story, told in the order in which they stand here.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
+import psutil
+import pyarrow as pa
 import pytest
 
 from commands import services
@@ -24,6 +27,7 @@ from freshet.contract import Event
 from freshet.data_quality import data_problem
 from freshet.settings import Settings
 from ingestion.event_log import SqliteEventLog
+from training import registry
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +36,7 @@ SECONDS = 600
 SMALL_WORLD = Path(__file__).parent / "small_world"
 FIRST_DAY = datetime(2026, 3, 1, tzinfo=UTC)
 EVENTS, MARTS = "freshet://lake/events", "freshet://warehouse/marts"
+CHAMPION = "freshet://mlflow/freshet-recommender@champion"
 
 
 class Webhook(BaseHTTPRequestHandler):
@@ -186,21 +191,39 @@ def test_a_day_that_is_done_again_changes_no_byte(platform):
     assert contents(platform.settings.features_dir) == marts
 
 
-def test_dags_that_are_triggered_at_once_take_turns_at_the_warehouse(platform):
+def test_dags_that_are_triggered_at_once_take_turns_at_the_warehouse_and_one_that_is_killed_goes_again(platform):
+    marts = contents(platform.settings.features_dir)
     for dag_id in (*CHAIN[:3], CHAIN[1]):
         platform.airflow.trigger(dag_id)
+    kill_the_writer(platform)
     runs = settled(platform, *CHAIN[:3])
     assert {run.state for of_dag in runs.values() for run in of_dag} == {"success"}
+    assert contents(platform.settings.features_dir) == marts
     tasks = [
-        task
-        for dag_id in CHAIN[:3]
-        for run in runs[dag_id]
-        for task in platform.airflow.tasks(dag_id, run.run_id)
-        if task.pool == "warehouse" and task.started_at
+        task for dag_id in CHAIN[:3] for run in runs[dag_id] for task in platform.airflow.tasks(dag_id, run.run_id)
     ]
-    assert len(tasks) >= 6
-    times = sorted((task.started_at, task.ended_at) for task in tasks)
+    assert any(task.n_tries > 1 for task in tasks)
+    writers = [task for task in tasks if task.pool == "warehouse" and task.started_at]
+    assert len(writers) >= 6
+    times = sorted((task.started_at, task.ended_at) for task in writers)
     assert all(ended <= started for (_, ended), (started, _) in pairwise(times))
+
+
+def kill_the_writer(platform):
+    """As the kernel does where memory runs out: at once, in the middle of a build."""
+    warehouse = str(platform.settings.warehouse_path)
+
+    def has_it_open(process):
+        with contextlib.suppress(psutil.Error):
+            return any(file.path == warehouse for file in process.open_files())
+        return False
+
+    def found():
+        return [process for process in psutil.Process().children(recursive=True) if has_it_open(process)]
+
+    wait(platform, "a process that builds", found)
+    for process in found():
+        process.kill()
 
 
 def test_a_late_run_is_told_once_its_deadline_has_passed(platform, webhook):
@@ -237,6 +260,56 @@ def test_data_that_fails_its_tests_is_one_alert_and_changes_nothing_for_readers(
     assert alert["what_to_do"].startswith("`report_build` names the models and tests that failed")
 
 
+def test_who_asks_for_a_champion_where_none_is_registered_is_told_so(platform, webhook):
+    platform.airflow.unpause("choose_champion")
+    run_id = platform.airflow.trigger("choose_champion", conf={"action": "rollback"})
+    (run,) = settled(platform, "choose_champion")["choose_champion"]
+    assert (run.run_id, run.state) == (run_id, "failed")
+    (alert,) = [alert for alert in webhook.alerts if alert.get("run_id") == run_id and alert["kind"] == "task_failed"]
+    assert "freshet-recommender has no previous version to return to" in alert["error"]
+
+
+def test_while_the_data_is_bad_no_person_can_promote_but_by_overruling(platform, webhook, register_evaluated):
+    uri = platform.settings.tracking_uri
+    version = register_evaluated(uri, better_than_popularity())
+    run_id = platform.airflow.trigger("choose_champion", conf={"action": "promote"})
+    runs = settled(platform, "choose_champion")["choose_champion"]
+    assert {run.state for run in runs} == {"failed"}
+    (alert,) = [alert for alert in webhook.alerts if alert.get("run_id") == run_id and alert["kind"] == "task_failed"]
+    assert f"version {version} is not promoted: the newest data failed its tests" in alert["error"]
+    assert "unique_stg_lake__events_event_id" in registry.get_version(uri, version).tags["verdict_reason"]
+    assert registry.champion(uri) is None
+
+
+def test_mended_data_is_built_anew_from_the_form_and_then_the_gate_decides(platform):
+    settings, uri = platform.settings, platform.settings.tracking_uri
+    for part in settings.lake_dir.rglob("broken-0000.parquet"):
+        part.unlink()
+    next((settings.lake_dir / "ingestions").glob("broken*.parquet")).unlink()
+    run_id = platform.airflow.trigger("build_marts", conf={"full_refresh": True})
+    runs = settled(platform, *CHAIN[:3])["build_marts"]
+    assert {run.run_id: run.state for run in runs}[run_id] == "success"
+    assert data_problem(settings.home) is None
+    platform.airflow.trigger("choose_champion", conf={"action": "promote"})
+    runs = settled(platform, "choose_champion")["choose_champion"]
+    assert sorted(run.state for run in runs) == ["failed", "failed", "success"]
+    champion = registry.champion(uri)
+    assert champion.tags["verdict_reason"].startswith("the first champion")
+    (event,) = platform.airflow.asset_events(CHAMPION)
+    assert event["extra"]["version"] == champion.version
+
+
+def better_than_popularity():
+    """Sixty users with ten events each, of whom every one is served better by the recommender."""
+    quality = {"recommender": 0.08, "popularity": 0.02, "popularity_7d": 0.03}
+    rows = [
+        {"user_id": f"u{user}", "model": model, "n_events": 10, "ndcg_at_10": mean * (0.5 + user / 60)}
+        for model, mean in quality.items()
+        for user in range(60)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
 def accept_events_twice(lake):
     """What only a bug could do: an ingestion that brings the events of another one again."""
     ledger = min((lake / "ingestions").glob("live-*.parquet"))
@@ -246,15 +319,6 @@ def accept_events_twice(lake):
         "copy (select * replace ('broken' as ingestion_id)"
         f" from '{ledger}' where record_type = 'event') to '{ledger.with_stem('broken')}'"
     )
-
-
-def test_who_asks_for_a_champion_where_none_is_registered_is_told_so(platform, webhook):
-    platform.airflow.unpause("choose_champion")
-    run_id = platform.airflow.trigger("choose_champion", conf={"action": "rollback"})
-    (run,) = settled(platform, "choose_champion")["choose_champion"]
-    assert (run.run_id, run.state) == (run_id, "failed")
-    (alert,) = [alert for alert in webhook.alerts if alert.get("run_id") == run_id and alert["kind"] == "task_failed"]
-    assert "freshet-recommender has no previous version to return to" in alert["error"]
 
 
 def test_the_metadata_of_past_days_is_forgotten_on_request(platform):
