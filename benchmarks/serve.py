@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import serve_events
+from benchmarks import off_the_shelf, serve_events
 from benchmarks.load import LoadError, Plan, percentile, run_load
 from benchmarks.load import get as http_get
 from benchmarks.report import Figure, report
@@ -30,6 +30,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "5"))
 SECONDS = float(os.environ.get("SECONDS_A_ROUND", "6"))
 CONNECTIONS = 8
 """In closed loop: enough that the server never waits for a question."""
+KNOWN_QUERIES = 50
 
 console = Console()
 
@@ -74,9 +75,12 @@ def _measure(home: Path, n_items: int) -> Iterator[Figure]:
         rate = _saturation(api, SECONDS) / 2
         yield from _latency(api, rate, name)
         if is_smallest:
+            yield from _queries(api)
             yield from _events(api, n_items)
         if name != "100k":
             yield _one(f"rss_mb_{name}", api.memory_mb, "MB")
+    if is_smallest:
+        yield from _beside_off_the_shelf(home)
 
 
 def _starts(home: Path) -> Iterator[Figure]:
@@ -119,6 +123,38 @@ def _latency(api: Server, rate: float, name: str) -> Iterator[Figure]:
     console.print(f"asked {rate:.0f} times a second; the generator itself was late by {late:.2f} ms at p99")
     for share, label in ((0.5, "p50"), (0.99, "p99")):
         yield _median(f"{label}_ms_{name}", [percentile(load.latencies_ms, share) for load in loads], "ms")
+
+
+def _queries(api: Server) -> Iterator[Figure]:
+    """Searches by words that nobody has used before, and by known ones; in open loop at half of what is carried."""
+    known = serve_events.searches(range(KNOWN_QUERIES))
+    run_load(Plan(api.port, known, SECONDS, connections=2))  # the language model, the index of names, and the memory
+    cold, cached, asked = [], [], KNOWN_QUERIES
+    for round_ in range(ROUNDS):
+        new = serve_events.searches(range(asked, asked + 2_000))
+        load = run_load(Plan(api.port, new, SECONDS / 2, connections=2))
+        n_used = len(load.latencies_ms)
+        load = run_load(Plan(api.port, new, SECONDS, rate=load.per_second / 2, seed=round_, first=n_used))
+        asked += n_used + len(load.latencies_ms)
+        cold.append(percentile(load.latencies_ms, 0.99))
+        run_load(Plan(api.port, known, SECONDS / 2, connections=2))
+        rate = run_load(Plan(api.port, known, SECONDS / 2, connections=CONNECTIONS)).per_second / 2
+        load = run_load(Plan(api.port, known, SECONDS, rate=rate, seed=round_))
+        cached.append(percentile(load.latencies_ms, 0.99))
+    yield _median("query_p99_ms_cold", cold, "ms")
+    yield _median("query_p99_ms_cached", cached, "ms")
+
+
+def _beside_off_the_shelf(home: Path) -> Iterator[Figure]:
+    """The chain that one would put together of Feast's and MLflow's own servers."""
+    ours, theirs = [], []
+    with freshet(home) as api, off_the_shelf.chain(home) as chain:
+        for _ in range(ROUNDS):
+            ours.append(_saturation(api, SECONDS / 2))
+            theirs.append(off_the_shelf.lists_per_second(chain, SECONDS))
+    yield _median("off_the_shelf_per_s", theirs, "answers/s")
+    ratios = [each / other for each, other in zip(ours, theirs, strict=True)]
+    yield _median("throughput_vs_off_the_shelf", ratios, "ratio")
 
 
 def _events(api: Server, n_items: int) -> Iterator[Figure]:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from typing import Any
@@ -74,6 +75,13 @@ def freshness(port: int, n_items: int, seconds: float, seed: int) -> Freshness:
 def recommendations(n: int = 10) -> list[str]:
     """One question for each user."""
     return [get(f"/v1/users/{user}/recommendations?n={n}") for user in user_ids()]
+
+
+def searches(numbers: Iterable[int]) -> list[str]:
+    """Searches by words, each number by words of its own."""
+    moods = ("quiet", "funny", "dark", "short", "famous")
+    texts = [f"something {moods[number % 5]} about topic {number % 37} for evening {number}" for number in numbers]
+    return [post("/v1/search", {"query": text, "n": 10}) for text in texts]
 
 
 def visible_p99(found: list[Freshness]) -> list[float]:

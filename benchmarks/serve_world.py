@@ -11,7 +11,7 @@ import shutil
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,13 +20,16 @@ from numpy.typing import NDArray
 
 from freshet.settings import Settings
 
+if TYPE_CHECKING:
+    from training.whitening import Whitening
+
 N_USERS = 2_000
 TOPIC_SIZE = 250
-TEXT_SIZE, SEQUENCE_SIZE, MAX_LENGTH = 256, 64, 64
+WORD_SIZE, TEXT_SIZE, SEQUENCE_SIZE, MAX_LENGTH = 384, 256, 64, 64
 ITEM_ITEM_WIDTH, TRANSITIONS_WIDTH = 200, 100
 LAST_DAY = datetime(2025, 6, 1, tzinfo=UTC)
 SEED = 0
-_FORM = 1
+_FORM = 2
 """Raise it when what is made here changes, so that homes of before are made anew."""
 _BLOCK = 50_000
 
@@ -131,8 +134,17 @@ def _network() -> bytes:
     return export_onnx(reader)
 
 
+def _whitening(dice: np.random.Generator) -> "Whitening":
+    """A turn into the space of the items: queries are read by a real language model, whatever they then find."""
+    from training.whitening import Whitening
+
+    turn, _ = np.linalg.qr(dice.normal(size=(WORD_SIZE, TEXT_SIZE)))
+    return Whitening(np.zeros(WORD_SIZE, dtype=np.float32), turn.astype(np.float32))
+
+
 def _register(settings: Settings, popularity: NDArray[np.float32], dice: np.random.Generator) -> None:
     """The bundle, logged, registered and promoted as any other."""
+    from training.backbones import resolve_backbone
     from training.blend import REGIMES
     from training.bundle import write_bundle
     from training.history import Recency
@@ -142,7 +154,7 @@ def _register(settings: Settings, popularity: NDArray[np.float32], dice: np.rand
     from training.sequence_head import SequenceHead
     from training.tracking import log_bundle, training_run
 
-    n_items = len(popularity)
+    n_items, backbone = len(popularity), resolve_backbone("minilm")
     weights = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
     for head, weight in WEIGHTS.items():
         weights[1:, HEADS.index(head)] = weight
@@ -165,10 +177,11 @@ def _register(settings: Settings, popularity: NDArray[np.float32], dice: np.rand
         weights=weights,
         recency=Recency(a=0.92, session_decay=0.8, long_term_decay=0.96),
         gate=(0.92,) * len(REGIMES),
+        whitening=_whitening(dice),
     )
     folder = settings.home / "bundle"
     described: dict[str, Any] = {
-        "text_encoder": {"name": "none"},
+        "text_encoder": {"name": backbone.name, "revision": backbone.revision, "space": backbone.space},
         "data": {"until_us": int(LAST_DAY.timestamp() * 1e6)},
         "config": {},
         "created_from": {"benchmark": "serve"},

@@ -125,6 +125,9 @@ class Settings(BaseSettings):
     openlineage_url: HttpUrl | None = None
     """The OpenLineage server that lineage events go to; without one they go to `lineage/events.jsonl` in the home."""
 
+    otlp_endpoint: HttpUrl | None = None
+    """The OpenTelemetry collector (OTLP over HTTP) that gets spans of events and answers; without it there are none."""
+
     verify_sample_size: int = Field(default=2_000, ge=1)
     """How many rows of each feature view `refresh_features` compares with the marts, others after every day of data."""
 
@@ -136,7 +139,7 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().resolve()
 
-    @field_validator("alert_webhook_url", "openlineage_url", "train_budget_minutes", mode="before")
+    @field_validator("alert_webhook_url", "openlineage_url", "otlp_endpoint", "train_budget_minutes", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value

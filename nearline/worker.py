@@ -13,6 +13,7 @@ from freshet.contract import Event
 from ingestion.event_log import EventLog
 from nearline.offsets import SqliteOffsets, WorkerLock
 from nearline.session_features import fold, is_folded
+from nearline.tracing import NO_TRACES, Traces
 from nearline.user_states import OnlineStoreError, UserStates
 
 CONSUMER: Final = "nearline"
@@ -40,9 +41,16 @@ class WorkerStatus:
 class NearlineWorker:
     """Tails the log in one thread. Where another process is already the worker it stands by and takes over."""
 
-    def __init__(self, log: EventLog, states: UserStates, offsets: SqliteOffsets, lock: WorkerLock) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        states: UserStates,
+        offsets: SqliteOffsets,
+        lock: WorkerLock,
+        traces: Traces = NO_TRACES,
+    ) -> None:
         """All parts are the caller's, who closes them after ``stop``."""
-        self._log, self._states, self._offsets, self._lock = log, states, offsets, lock
+        self._log, self._states, self._offsets, self._lock, self._traces = log, states, offsets, lock, traces
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._advanced = threading.Condition()
@@ -86,7 +94,8 @@ class NearlineWorker:
         events, newest = self._log.tail(began, BATCH_SIZE)
         if newest == began:
             return 0
-        self._apply([event for _, event in events if is_folded(event)])
+        with self._traces.fold(began, newest):
+            self._apply([event for _, event in events if is_folded(event)])
         self._advance(newest)  # visible from now on, whether or not the offset survives
         self._offsets.commit(CONSUMER, newest)
         return newest - began
@@ -100,7 +109,8 @@ class NearlineWorker:
             folded[event.user_id] = fold(folded[event.user_id], event)
         changed = [state for user_id, state in folded.items() if state is not known[user_id]]
         if changed:
-            self._states.save(changed)
+            with self._traces.span("push features", {"freshet.n_users": len(changed)}):
+                self._states.save(changed)
 
     def _advance(self, position: int) -> None:
         with self._advanced:

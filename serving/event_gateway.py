@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from freshet.contract import MAX_EVENT_BYTES, MAX_EVENTS_PER_REQUEST, Event
 from ingestion.event_log import EventLog
 from ingestion.live_rejects import Reject, SqliteRejects
+from nearline.tracing import NO_TRACES, Traces
 from serving.event_forms import CLOUD_EVENT, CLOUD_EVENT_BATCH, RejectedEventError, check_size, to_event
 from serving.metrics import Metrics
 from serving.problems import FieldProblem, ProblemError
@@ -26,9 +27,19 @@ class EventGateway:
     rejects: SqliteRejects
     metrics: Metrics
     wake_worker: Callable[[], None]
+    traces: Traces = NO_TRACES
 
     def accept(self, body: bytes, media_type: str) -> EventsAccepted:
         """Store what can be used, durably, and say what became of each event. Raises ProblemError if nothing can."""
+        with self.traces.span("accept events", {"freshet.body_bytes": len(body)}) as span:
+            accepted = self._accept(body, media_type)
+            span.set_attribute("freshet.accepted", accepted.accepted)
+            if accepted.freshness_token is not None:
+                self.traces.accepted(int(accepted.freshness_token))
+        self.wake_worker()
+        return accepted
+
+    def _accept(self, body: bytes, media_type: str) -> EventsAccepted:
         received_at = datetime.now(UTC)
         raws, is_list = _split(parse_json(body), media_type, len(body))
         parsed = _parse(raws, received_at, is_cloud_event=media_type in (CLOUD_EVENT, CLOUD_EVENT_BATCH), body=body)
@@ -37,7 +48,6 @@ class EventGateway:
         accepted = _summary(results)
         if accepted.rejected == len(results):
             raise _all_rejected(results, is_list=is_list)
-        self.wake_worker()
         return accepted
 
     def _store(self, raws: list[Any], parsed: list[Event | str], received_at: datetime) -> list[EventResult]:

@@ -9,6 +9,7 @@ from uuid6 import uuid7
 
 from ingestion.event_log import EventLog
 from nearline.session_features import UserState
+from nearline.tracing import NO_TRACES, Traces
 from nearline.user_states import OnlineStoreError
 from serving.impressions import ImpressionLogger
 from serving.metrics import Metrics
@@ -37,6 +38,7 @@ class Recommender:
     log: EventLog
     wait_until: Callable[[int, float], bool]
     registry_fault: Callable[[], str | None]
+    traces: Traces = NO_TRACES
 
     def recommend(
         self,
@@ -47,17 +49,30 @@ class Recommender:
         wish: Wish = PLAIN,
     ) -> Recommendations:
         """The n items this user is most likely to want next, or that suit a wish. Raises UnknownTokenError."""
+        with self.traces.span("recommend", {"freshet.n": n}) as span:
+            answer = self._recommend(user_id, n, exclude_item_ids, min_freshness_token, wish)
+            span.set_attribute("freshet.recommendation_id", answer.recommendation_id)
+            span.set_attribute("freshet.features_as_of", str(answer.features_as_of))
+            span.set_attribute("freshet.degraded", answer.degraded)
+        return answer
+
+    def _recommend(
+        self, user_id: str, n: int, exclude_item_ids: Collection[str], min_freshness_token: str | None, wish: Wish
+    ) -> Recommendations:
         started = time.perf_counter()
         stale = self._wait_for(min_freshness_token)
-        state, store_missing = self.state_of(user_id)
+        with self.traces.span("read features"):
+            state, store_missing = self.state_of(user_id)
         snapshot = self.current.snapshot
         now = datetime.now(UTC)
         plan = wish.on(snapshot)
         state = plan.state(state, now)
+        with self.traces.span("rank"):
+            items = rank(snapshot, state, n, frozenset(exclude_item_ids), now, plan)
         answer = Recommendations(
             recommendation_id=str(uuid7()),
             user_id=user_id,
-            items=rank(snapshot, state, n, frozenset(exclude_item_ids), now, plan),
+            items=items,
             model=snapshot.model.ref if snapshot.model else None,
             features_as_of=state.known_at,
             degraded=self.degraded(snapshot, stale | store_missing | plan.missing),

@@ -10,6 +10,7 @@ from ingestion.live_items import SqliteLiveItems
 from ingestion.live_rejects import SqliteRejects
 from nearline.feast_handle import FeastHandle
 from nearline.offsets import SqliteOffsets, WorkerLock
+from nearline.tracing import open_traces
 from nearline.user_states import FeastUserStates, OnlineStoreError
 from nearline.worker import NearlineWorker
 from serving.api_keys import SqliteApiKeys
@@ -52,7 +53,9 @@ class Runtime:
         self._offsets = SqliteOffsets(settings.log_path.with_name("offsets.db"))
         self._lock = WorkerLock(settings.log_path.with_name("nearline.lock"))
         self._store = FeastHandle(settings.home)
-        self.worker = NearlineWorker(self._log, FeastUserStates(self._store.get), self._offsets, self._lock)
+        self._traces = traces = open_traces(str(settings.otlp_endpoint) if settings.otlp_endpoint else None)
+        states = FeastUserStates(self._store.get)
+        self.worker = NearlineWorker(self._log, states, self._offsets, self._lock, traces)
         self._features = FeastOnlineFeatures(self._store.get)
         self._live_items = LiveItems(self._items, self.current)
         self._watcher = ChampionWatcher(
@@ -69,7 +72,7 @@ class Runtime:
         self._stopping = threading.Event()
         self._opener = threading.Thread(target=self._open_stores, name="feast-opener", daemon=True)
         self._store_fault: str | None = "Feast is being opened"
-        self.gateway = EventGateway(self._log, self._rejects, metrics, self.worker.wake)
+        self.gateway = EventGateway(self._log, self._rejects, metrics, self.worker.wake, traces)
         self.recommender = Recommender(
             self._features,
             self.current,
@@ -78,6 +81,7 @@ class Runtime:
             self._log,
             self._wait_until,
             lambda: self._watcher.registry_fault,
+            traces,
         )
         self.shown = ShownLists(self._log, self.current)
         self.search = Search(self.recommender)
@@ -102,6 +106,7 @@ class Runtime:
             part.close()
         if self.keys is not None:
             self.keys.close()
+        self._traces.close()
 
     def readiness(self) -> Readiness:
         """What keeps full answers from being given, and what is merely not as it should be."""

@@ -5,7 +5,7 @@ A request takes the snapshot once and uses it to its end, so an answer never mix
 
 import gc
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from training.quick_scores import QuickScores
 
 NO_POPULARITY: Final = Popularity({}, None)
+_NEVER: Final = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,18 @@ class PopularItem:
 
 
 @dataclass(frozen=True)
+class PopularItems:
+    """The list for everybody, whose lines are made as they are read: few ever are, of perhaps a million."""
+
+    item_ids: tuple[str, ...] = ()
+    popularity: Popularity = NO_POPULARITY
+
+    def __iter__(self) -> Iterator[PopularItem]:
+        """Most popular first."""
+        return (_popular_item(item_id, self.popularity.counts.get(item_id, _NEVER)) for item_id in self.item_ids)
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All that one answer needs besides the user."""
 
@@ -58,7 +71,7 @@ class Snapshot:
     popularity: NDArray[np.float32] | None = None  # (V, 4) in the model's order; None: use the model's own
     quick: "QuickScores | None" = None  # the model's, with this popularity
     is_available: NDArray[np.bool_] | None = None  # (V,)
-    popular: tuple[PopularItem, ...] = ()
+    popular: PopularItems = PopularItems()
     missing: frozenset[str] = frozenset()
 
     @cached_property
@@ -150,21 +163,25 @@ def _aligned(popularity: Popularity, model: ServedModel) -> NDArray[np.float32] 
     return counts if counts[:, :3].any() else None
 
 
-def rank_by_popularity(catalogue: Catalogue, popularity: Popularity, now: datetime) -> tuple[PopularItem, ...]:
+def rank_by_popularity(catalogue: Catalogue, popularity: Popularity, now: datetime) -> PopularItems:
     """The list for everybody, most popular first: this week before this month before ever."""
-    item_ids = dict.fromkeys([*catalogue.items, *popularity.counts])
-    lines = [
-        _popular_item(item_id, popularity.counts.get(item_id, (0, 0, 0, 0)))
-        for item_id in item_ids
+    scores = {
+        item_id: _popular_score(popularity.counts.get(item_id, _NEVER))
+        for item_id in dict.fromkeys([*catalogue.items, *popularity.counts])
         if catalogue.get(item_id).can_be_shown(now)
-    ]
-    return tuple(sorted(lines, key=lambda line: (-line.score, line.item_id)))
+    }
+    return PopularItems(tuple(sorted(scores, key=lambda item_id: (-scores[item_id], item_id))), popularity)
+
+
+def _popular_score(counts: tuple[int, int, int, int]) -> float:
+    _, seven, thirty, total = counts
+    return seven + thirty / 10 + total / 1_000
 
 
 def _popular_item(item_id: str, counts: tuple[int, int, int, int]) -> PopularItem:
-    _, seven, thirty, total = counts
-    score = seven + thirty / 10 + total / 1_000
-    for count, span in ((seven, "in the last 7 days"), (thirty, "in the last 30 days"), (total, "so far")):
+    score = _popular_score(counts)
+    spans = ("in the last 7 days", "in the last 30 days", "so far")
+    for count, span in zip(counts[1:], spans, strict=True):
         if count:
             times = "once" if count == 1 else f"{count:,} times"
             return PopularItem(item_id, score, f"Popular: people chose it {times} {span}.")

@@ -46,10 +46,10 @@ class Neighbours:
 
     @classmethod
     def load(cls, folder: Path, name: str) -> "Neighbours":
-        """Read what ``save`` wrote."""
+        """Map what ``save`` wrote: gigabytes where there are many items, of which processes share what they read."""
         return cls(
-            np.load(folder / f"{name}_items.npy", allow_pickle=False),
-            np.load(folder / f"{name}_weights.npy", allow_pickle=False),
+            np.asarray(np.load(folder / f"{name}_items.npy", allow_pickle=False, mmap_mode="r")),
+            np.asarray(np.load(folder / f"{name}_weights.npy", allow_pickle=False, mmap_mode="r")),
         )
 
 
