@@ -1,12 +1,12 @@
 """A linear head over many items: which of them score highest, without scoring all, and how all of them are spread.
 
-Items are sorted into lists around centres (k-means), and a question reads the lists whose centres it likes best, which
-is a small part of a large table, in a row. Wide vectors are listed by their leading directions only; whoever asks
-scores what is found exactly. Mean and spread of all scores follow from those of the vectors, in closed form.
+A large table is indexed by faiss: items are sorted into lists around centres, in eight bits a number, and a question
+reads the lists whose centres it likes best. Whoever asks scores what is found exactly. Mean and spread of all scores
+follow from those of the vectors, in closed form.
 """
 
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +15,16 @@ Floats = NDArray[np.float32]
 Items = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
-SCANNED_CELLS = 1_000_000
+SCANNED_CELLS: Final = 1_000_000
 """Numbers of a table up to which all of it is read: that takes less time than choosing."""
-LISTED_SIZE = 64
-"""Leading directions by which vectors are listed."""
-N_PROBES = 24
+N_PROBES: Final = 24
 """Lists read for one question. Recall falls with fewer, time rises with more."""
-_MORE_PROBES = 4
+_MORE_PROBES: Final = 4
 """Times as many lists, where those read hold too little that may be shown."""
-_ROUNDS = 5
-_ROWS_PER_LIST = 40
-_MOMENT_ROWS = 100_000
+_MOMENT_ROWS: Final = 100_000
 """Rows from which mean and covariance are taken: of more, an even sample, which is right within a few thousandths."""
-_BLOCK = 16_384
-_SAMPLED_EVERY = 8
+_BLOCK: Final = 16_384
+_SAMPLED_EVERY: Final = 8
 
 
 @dataclass(frozen=True)
@@ -39,32 +35,32 @@ class LinearHead:
     bias: Floats | None  # (V,)
     mean: Floats  # (D + 1,) of vectors and bias
     covariance: Floats  # (D + 1, D + 1)
-    lists: "Lists | None"
-    """None where all of the table is read."""
+    index: Any
+    """faiss' IndexIVF over vectors and bias; None where all of the table is read."""
 
     @classmethod
     def of(cls, vectors: Floats, bias: Floats | None = None, scanned_cells: int = SCANNED_CELLS) -> Self:
-        """Half a minute for a million items; a small table needs no lists."""
+        """Half a minute for a million items; a small table needs no index."""
         mean, covariance = _moments(vectors, bias)
-        lists = Lists.of(vectors, bias, covariance) if vectors.size > scanned_cells else None
-        return cls(vectors, bias, mean, covariance, lists)
+        index = _indexed(vectors, bias) if vectors.size > scanned_cells else None
+        return cls(vectors, bias, mean, covariance, index)
 
     def grown(self, vectors: Floats, bias: Floats | None = None) -> Self:
-        """With more rows, which stand in no list: ``n_listed`` says which they are."""
+        """With more rows, which are not in the index: ``n_indexed`` says which they are."""
         mean, covariance = _moments(vectors, bias)
         return replace(self, vectors=vectors, bias=bias, mean=mean, covariance=covariance)
 
     @property
-    def n_listed(self) -> int:
+    def n_indexed(self) -> int:
         """Rows that ``favourites`` can find; whoever asks looks at the others as well."""
-        return len(self.vectors) if self.lists is None else len(self.lists.items)
+        return len(self.vectors) if self.index is None else int(self.index.ntotal)
 
     def asked(self, query: Floats) -> "Answer":
         """What a query (D,) is answered with."""
-        if self.lists is None:
+        if self.index is None:
             scores = self.vectors @ query
             return _Whole(scores if self.bias is None else scores + self.bias)
-        return _Listed(self, self.lists, query)
+        return _Indexed(self, query)
 
 
 class Answer(Protocol):
@@ -101,13 +97,25 @@ class _Whole:
 
 
 @dataclass(frozen=True)
-class _Listed:
+class _Indexed:
     head: LinearHead
-    lists: "Lists"
     query: Floats
 
     def favourites(self, n: int, may_be_shown: Mask) -> Items:
-        return self.lists.favourites(self.query, n, may_be_shown)
+        import faiss
+
+        bits = np.packbits(may_be_shown, bitorder="little")
+        asked = np.append(self.query, np.float32(1))[None]
+        n_lists, n_probes = self.head.index.nlist, N_PROBES
+        while True:
+            # faiss' stubs describe the constructors of C++, not those of its Python.
+            selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg,arg-type]
+            parameters = faiss.SearchParametersIVF(sel=selector, nprobe=n_probes)  # type: ignore[call-arg]
+            _, found = self.head.index.search(asked, n, params=parameters)
+            items: Items = found[0][found[0] >= 0]
+            if len(items) == n or n_probes >= n_lists:
+                return items
+            n_probes *= _MORE_PROBES  # most of what is near has been met, or cannot be had
 
     def at(self, items: Items) -> Floats:
         scores: Floats = self.head.vectors[items] @ self.query
@@ -117,49 +125,6 @@ class _Listed:
         asked = np.append(self.query, np.float32(1))
         variance = float(asked @ (self.head.covariance @ asked))
         return float(asked @ self.head.mean), max(variance, 0.0) ** 0.5
-
-
-@dataclass(frozen=True)
-class Lists:
-    """All items, those of one list next to each other."""
-
-    projection: Floats  # (D + 1, S)
-    centres: Floats  # (L, S)
-    starts: NDArray[np.int64]  # (L + 1,)
-    items: NDArray[np.int32]  # (V,) in the order of the lists
-    vectors: Floats  # (V, S) in the same order
-
-    @classmethod
-    def of(cls, vectors: Floats, bias: Floats | None, covariance: Floats) -> Self:
-        """About √V lists of about √V items each."""
-        n_lists = max(int(np.sqrt(len(vectors))), 1)
-        projection = _leading_directions(covariance, LISTED_SIZE)
-        projected = np.empty((len(vectors), projection.shape[1]), dtype=np.float32)
-        for start in range(0, len(vectors), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            projected[block] = _with_bias(vectors[block], None if bias is None else bias[block]) @ projection
-        step = max(len(vectors) // (n_lists * _ROWS_PER_LIST), 1)
-        centres = _centres(projected[::step], n_lists)
-        list_of = _nearest(projected, centres)
-        order = np.argsort(list_of, kind="stable").astype(np.int32)
-        starts = np.searchsorted(list_of[order], np.arange(n_lists + 1))
-        return cls(projection, centres, starts, order, projected[order])
-
-    def favourites(self, query: Floats, n: int, may_be_shown: Mask) -> Items:
-        """About the n items of the highest scores among those that may be shown, in no order."""
-        asked = np.append(query, np.float32(1)) @ self.projection
-        liking = self.centres @ asked
-        n_probes = N_PROBES
-        while True:
-            probed = largest(liking, n_probes)
-            spans = [slice(self.starts[each], self.starts[each + 1]) for each in probed]
-            items = np.concatenate([self.items[span] for span in spans])
-            shown = np.flatnonzero(may_be_shown[items])
-            if len(shown) >= n or n_probes >= len(liking):
-                break
-            n_probes *= _MORE_PROBES  # most of what is near has been met, or cannot be had
-        scores = np.concatenate([self.vectors[span] @ asked for span in spans])[shown]
-        return items[shown[about_largest(scores, n)]].astype(np.intp)
 
 
 def largest(scores: Floats, n: int) -> Items:
@@ -178,6 +143,24 @@ def about_largest(scores: Floats, n: int) -> Items:
     return np.flatnonzero(scores >= np.partition(sample, place)[place])
 
 
+def _indexed(vectors: Floats, bias: Floats | None) -> Any:
+    """About √V lists of about √V items each, in the order of the rows."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)  # one question is answered by one thread
+    size, n_lists = vectors.shape[1] + 1, max(int(np.sqrt(len(vectors))), 1)
+    centres = faiss.IndexFlatIP(size)
+    index = faiss.IndexIVFScalarQuantizer(
+        centres, size, n_lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+    )
+    step = max(len(vectors) // (n_lists * index.cp.max_points_per_centroid), 1)
+    index.train(_with_bias(vectors[::step], None if bias is None else bias[::step]))
+    for start in range(0, len(vectors), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        index.add(_with_bias(vectors[block], None if bias is None else bias[block]))
+    return index
+
+
 def _moments(vectors: Floats, bias: Floats | None) -> tuple[Floats, Floats]:
     step = -(-len(vectors) // _MOMENT_ROWS)
     sample = _with_bias(vectors[::step], None if bias is None else bias[::step])
@@ -190,30 +173,3 @@ def _with_bias(vectors: Floats, bias: Floats | None) -> Floats:
     """(n, D) -> (n, D + 1), so that a bias is one more direction."""
     column = np.zeros(len(vectors), dtype=np.float32) if bias is None else bias
     return np.concatenate([vectors, column[:, None]], axis=1)
-
-
-def _leading_directions(covariance: Floats, size: int) -> Floats:
-    _, directions = np.linalg.eigh(covariance)  # ascending
-    return np.ascontiguousarray(directions[:, ::-1][:, :size], dtype=np.float32)
-
-
-def _centres(sample: Floats, n_lists: int) -> Floats:
-    """(L, S) by k-means from an even sample."""
-    centres = sample[np.linspace(0, len(sample) - 1, n_lists).astype(np.int64)].copy()
-    for _ in range(_ROUNDS):
-        nearest = _nearest(sample, centres)
-        counts = np.bincount(nearest, minlength=n_lists)
-        sums = np.zeros_like(centres)
-        np.add.at(sums, nearest, sample)
-        centres = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres).astype(np.float32)
-    return centres
-
-
-def _nearest(vectors: Floats, centres: Floats) -> NDArray[np.int64]:
-    """(n,) the nearest centre of each vector."""
-    nearest = np.empty(len(vectors), dtype=np.int64)
-    half_lengths = 0.5 * np.square(centres).sum(axis=1)
-    for start in range(0, len(vectors), _BLOCK):
-        block = vectors[start : start + _BLOCK]
-        nearest[start : start + _BLOCK] = np.argmax(block @ centres.T - half_lengths, axis=1)
-    return nearest

@@ -113,7 +113,7 @@ class QuickScores:
             opened = {head: self._opened(head, batch, page) for head in weights}
             is_named = np.zeros(len(may_be_shown), dtype=np.bool_)
             is_named[self.leaders[regime][: n_named + n]] = True
-            is_named[self.text.n_listed :] = True  # what came after the lists were made
+            is_named[self.text.n_indexed :] = True  # what came after the index was made
             for head, scores in opened.items():
                 if weights[head] > 0:
                     is_named[scores.favourites(n_named, may_be_shown)] = True

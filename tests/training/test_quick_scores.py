@@ -133,8 +133,8 @@ def test_items_that_came_after_the_training_are_on_it_with_the_scores_of_the_gro
     new = unit_vectors(np.random.default_rng(9), 7)
     grown = extended(extended(recommender, ["new0", "new1"], new[:2]), [f"new{n}" for n in range(2, 7)], new[2:])
     batch = asked_after(30)
-    listed = replace(quick, text=LinearHead.of(recommender.item_vectors, scanned_cells=0))
-    found = listed.grown(grown).shortlist(batch, 10, everything(N_ITEMS + 7))
+    indexed = replace(quick, text=LinearHead.of(recommender.item_vectors, scanned_cells=0))
+    found = indexed.grown(grown).shortlist(batch, 10, everything(N_ITEMS + 7))
     assert set(range(N_ITEMS, N_ITEMS + 7)) <= set(found.items.tolist())
     for head, part in grown.parts_at(batch).items():
         assert np.allclose(found.parts[head], part[found.items], atol=2e-5), head
@@ -148,7 +148,7 @@ def test_fresher_counts_change_the_trends_alone(quick, recommender):
         assert np.allclose(found.parts[head], part[found.items], atol=2e-5), head
 
 
-def test_lists_find_most_of_the_best_and_know_the_spread_of_all():
+def test_the_index_finds_most_of_the_best_and_know_the_spread_of_all():
     dice = np.random.default_rng(3)
     vectors, bias = unit_vectors(dice), dice.normal(0, 0.1, N_ITEMS).astype(np.float32)
     head = LinearHead.of(vectors, bias, scanned_cells=0)
