@@ -11,12 +11,13 @@ DATASET ?= $(or $(FRESHET_DATASET),demo)
 RESULTS ?=
 # ONCE=1: leave with exit code 0 after the click.
 ONCE ?=
+REQUESTS ?= 12000
 
 # uv reads neither pip's configuration nor its variables: hand the links on.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
-.PHONY: help setup run ui test test-fast lint format bench bench-data bench-update bench-serve results-movielens results-retail \
+.PHONY: help setup run ui test test-fast lint format fuzz bench bench-data bench-update bench-serve results-movielens results-retail \
         results-goodbooks clean
 
 help:  ## print this list
@@ -55,6 +56,9 @@ lint: setup  ## style, types, direction of imports, SQL and its names
 format: setup  ## rewrite the code in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+fuzz: setup  ## 10,000 and more requests that the API's own document suggests, and bodies that nobody would: REQUESTS=12000
+	@FUZZ_REQUESTS=$(REQUESTS) $(BIN)/python -m pytest tests/serving/test_fuzz.py
 
 bench: bench-data bench-update bench-serve  ## all benchmarks
 
