@@ -11,12 +11,14 @@ DATASET ?= $(or $(FRESHET_DATASET),demo)
 RESULTS ?=
 # ONCE=1: leave with exit code 0 after the click.
 ONCE ?=
+KILLS ?= 200
+REQUESTS ?= 12000
 
 # uv reads neither pip's configuration nor its variables: hand the links on.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
-.PHONY: help setup run ui test test-fast lint format bench bench-data bench-update bench-serve results-movielens results-retail \
+.PHONY: help setup run ui test test-fast lint format fuzz faults bench bench-data bench-update bench-serve results-movielens results-retail \
         results-goodbooks clean
 
 help:  ## print this list
@@ -55,6 +57,12 @@ lint: setup  ## style, types, direction of imports, SQL and its names
 format: setup  ## rewrite the code in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+fuzz: setup  ## 10,000 and more requests that the API's own document suggests, and bodies that nobody would: REQUESTS=12000
+	@FUZZ_REQUESTS=$(REQUESTS) $(BIN)/python -m pytest tests/serving/test_fuzz.py
+
+faults: setup  ## half an hour: kill -9 at random moments, then every part broken in turn, under load: KILLS=200
+	@KILLS=$(KILLS) $(BIN)/python -m benchmarks.faults
 
 bench: bench-data bench-update bench-serve  ## all benchmarks
 

@@ -237,7 +237,7 @@ def _write_users(features: Path, n_items: int, dice: np.random.Generator) -> Non
         met = [f"item-{place:07d}" for place in np.minimum(places, n_items - 1)]
         hours = np.sort(dice.integers(0, 24 * 60, n_events))
         first = LAST_DAY - timedelta(days=60)
-        recent["event_ids"].append([f"bench-{number}-{each}" for each in range(n_events)])
+        recent["event_ids"].append([f"bench-{number}-{each:03d}" for each in range(n_events)])
         recent["item_ids"].append(met)
         recent["event_types"].append(["view"] * n_events)
         recent["values"].append([float("nan")] * n_events)

@@ -61,7 +61,7 @@ ROWS_AT_ONCE = 500
 
 def open_store(home: Path) -> "FeatureStore":
     """Feast on this home. Open one per process and reader; a store is safe to read from several threads."""
-    _spare_type_checks()
+    spare_type_checks()
     from feast import FeatureStore, RepoConfig
 
     home = home.resolve()
@@ -73,7 +73,7 @@ def open_store(home: Path) -> "FeatureStore":
 
 def apply(home: Path) -> int:
     """Make registry and online store match `feature_repo/`, and return the number of definitions."""
-    _spare_type_checks()
+    spare_type_checks()
     from feast.repo_operations import extract_objects_for_apply_delete
 
     for mart in MARTS:
@@ -189,8 +189,11 @@ def _fingerprints(home: Path, mart: Mart, end: datetime) -> Iterator[duckdb.Duck
         yield connection
 
 
-def _spare_type_checks() -> None:
-    """Import Feast as it is: rewriting its classes, so that they check types as they run, is half of its import."""
+def spare_type_checks() -> None:
+    """Import Feast as it is: rewriting its classes, so that they check types as they run, is half of its import.
+
+    It also compiles, and in two threads at once Python 3.11 may fail at that (``AST constructor recursion depth``).
+    """
     import typeguard
 
     typeguard.typechecked = lambda target: target  # type: ignore[assignment]

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-BUSY_SECONDS = 30.0
+BUSY_SECONDS = 5.0
 """How long a writer waits for another process's transaction, which takes milliseconds, before it gives up."""
 
 

@@ -15,6 +15,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -100,8 +101,9 @@ class EventTimeSqliteOnlineStore(OnlineStore):
         """Each entity's newest row as (event time, values), or (None, None) where there is none."""
         keys = [_pack_key(config, entity_key) for entity_key in entity_keys]
         found: dict[bytes, PackedRow] = {}
-        for start in range(0, len(keys), ENTITIES_PER_QUERY):
-            found.update(self._read(config, table, keys[start : start + ENTITIES_PER_QUERY]))
+        with self._connection(config) as connection:
+            for start in range(0, len(keys), ENTITIES_PER_QUERY):
+                found.update(_read(connection, config, table, keys[start : start + ENTITIES_PER_QUERY]))
         return [found.get(key, (None, None)) for key in keys]
 
     def update(
@@ -143,7 +145,7 @@ class EventTimeSqliteOnlineStore(OnlineStore):
         """Read, merge and write within one transaction: whoever writes next merges with the result."""
         keyed = [(_pack_key(config, key), (_utc(moment), values)) for key, values, moment, _ in rows]
         with self._transaction(config) as connection:
-            known = dict(self._read(config, table, [key for key, _ in keyed]))
+            known = dict(_read(connection, config, table, [key for key, _ in keyed]))
             changed: dict[bytes, PackedRow] = {}
             for key, row in keyed:
                 merged = merge_rows(known[key], row) if key in known else row
@@ -152,34 +154,72 @@ class EventTimeSqliteOnlineStore(OnlineStore):
             packed = [_pack(key, moment, values) for key, (moment, values) in changed.items()]
             connection.executemany(_upsert(config, table), packed)
 
-    def _read(self, config: RepoConfig, table: FeatureView, keys: list[bytes]) -> Iterator[tuple[bytes, PackedRow]]:
-        rows = self._connection(config).execute(
-            f"SELECT entity_key, event_time, feature_names, feature_values FROM {_table_name(config, table)} "  # noqa: S608
-            f"WHERE entity_key IN ({', '.join('?' * len(keys))})",
-            keys,
-        )
-        for key, event_time, feature_names, feature_values in rows.fetchall():
-            values = RepeatedValue.FromString(feature_values).val
-            features = dict(zip(feature_names.split("\n"), values, strict=True))
-            yield key, (_EPOCH + event_time * _MICROSECOND, features)
-
     @contextmanager
     def _transaction(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
         """Take the write lock at once: a transaction that begins by reading cannot wait for it later."""
-        connection = self._connection(config)
-        connection.execute("BEGIN IMMEDIATE")
-        with connection:
-            yield connection
+        with self._connection(config) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            with connection:
+                yield connection
 
-    def _connection(self, config: RepoConfig) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            # What a power cut may lose, the next batch brings back.
-            connection = open_database(Path(config.online_store.path), survives_power_cut=False)
-            self._local.connection = connection
-            # A thread's connection ends with the thread, not with the garbage collector's next round.
-            self._local.closer = weakref.finalize(threading.current_thread(), connection.close)
-        return connection
+    @contextmanager
+    def _connection(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
+        """This thread's connection, opened anew when the file is another one, and after every error.
+
+        SQLite keeps pages in memory until the file changes: a damaged one would stay damaged after it was mended.
+        """
+        path = Path(config.online_store.path)
+        known: _Open | None = getattr(self._local, "open", None)
+        if known is None or known.inode != _inode(path):
+            self._close()
+            known = self._local.open = _open(path)
+        try:
+            yield known.connection
+        except sqlite3.Error:
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        known: _Open | None = self._local.__dict__.pop("open", None)
+        if known is not None:
+            known.closer()
+
+
+@dataclass(frozen=True)
+class _Open:
+    """One thread's connection. It ends with the thread, not with the garbage collector's next round."""
+
+    connection: sqlite3.Connection
+    inode: int
+    closer: Callable[[], Any]
+
+
+def _open(path: Path) -> _Open:
+    # What a power cut may lose, the next batch brings back.
+    connection = open_database(path, survives_power_cut=False)
+    return _Open(connection, _inode(path), weakref.finalize(threading.current_thread(), connection.close))
+
+
+def _inode(path: Path) -> int:
+    """Which file it is; 0 when there is none."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _read(
+    connection: sqlite3.Connection, config: RepoConfig, table: FeatureView, keys: list[bytes]
+) -> Iterator[tuple[bytes, PackedRow]]:
+    rows = connection.execute(
+        f"SELECT entity_key, event_time, feature_names, feature_values FROM {_table_name(config, table)} "  # noqa: S608
+        f"WHERE entity_key IN ({', '.join('?' * len(keys))})",
+        keys,
+    )
+    for key, event_time, feature_names, feature_values in rows.fetchall():
+        values = RepeatedValue.FromString(feature_values).val
+        features = dict(zip(feature_names.split("\n"), values, strict=True))
+        yield key, (_EPOCH + event_time * _MICROSECOND, features)
 
 
 def replace_rows(store: FeatureStore, view_name: str, join_key: str, rows: dict[str, dict[str, Any]]) -> None:

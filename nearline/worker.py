@@ -5,6 +5,7 @@ none, because folding an event twice changes nothing. Batch materialisation may 
 """
 
 import logging
+import sqlite3
 import threading
 from dataclasses import dataclass
 from typing import Final
@@ -89,7 +90,7 @@ class NearlineWorker:
         return WorkerStatus(self._position, lag, self._thread.is_alive(), self._is_standby, self._last_error)
 
     def run_once(self) -> int:
-        """One round; returns how far it came. Raises OnlineStoreError, having committed nothing."""
+        """One round; returns how far it came. Raises OnlineStoreError or sqlite3.Error: do it again."""
         began = self._position
         events, newest = self._log.tail(began, BATCH_SIZE)
         if newest == began:
@@ -120,10 +121,7 @@ class NearlineWorker:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
-            if not self._is_the_worker():
-                self._advance(self._offsets.load(CONSUMER))
-                self._stopping.wait(POLL_SECONDS)
-            elif not self._round():
+            if not self._round():
                 self._wake.wait(POLL_SECONDS)
 
     def _is_the_worker(self) -> bool:
@@ -145,10 +143,10 @@ class NearlineWorker:
         self._advance(max(0, position - REWIND))
 
     def _round(self) -> bool:
-        """One round that survives a failing store: nothing is committed, and the same events come again."""
+        """One round that survives a failing store, log or disk: nothing is committed, the same events come again."""
         try:
-            busy = self.run_once() > 0
-        except OnlineStoreError as error:
+            busy = self._work()
+        except (OnlineStoreError, sqlite3.Error) as error:
             if self._last_error is None:
                 logger.warning("nearline push failed, will retry", extra={"error": str(error)})
             self._last_error = str(error)
@@ -156,3 +154,10 @@ class NearlineWorker:
             return True
         self._last_error = None
         return busy
+
+    def _work(self) -> bool:
+        if self._is_the_worker():
+            return self.run_once() > 0
+        self._advance(self._offsets.load(CONSUMER))
+        self._stopping.wait(POLL_SECONDS)
+        return True

@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from serving.event_forms import CLOUD_EVENT, CLOUD_EVENT_BATCH
-from serving.event_gateway import EventGateway
 from serving.items import Items
 from serving.problems import ProblemError, is_json, unsupported_media_type
 from serving.profiles import Profiles
@@ -33,11 +32,6 @@ RuntimeDep = Annotated[Runtime, Depends(get_runtime)]
 async def get_recommender(runtime: RuntimeDep) -> Recommender:
     """Ranks items for a user."""
     return runtime.recommender
-
-
-async def get_gateway(runtime: RuntimeDep) -> EventGateway:
-    """Takes events in."""
-    return runtime.gateway
 
 
 async def get_similar(runtime: RuntimeDep) -> SimilarItemsFinder:
@@ -89,7 +83,6 @@ async def get_json_body(request: Request) -> bytes:
 
 
 RecommenderDep = Annotated[Recommender, Depends(get_recommender)]
-EventGatewayDep = Annotated[EventGateway, Depends(get_gateway)]
 SimilarDep = Annotated[SimilarItemsFinder, Depends(get_similar)]
 ProfilesDep = Annotated[Profiles, Depends(get_profiles)]
 ShownDep = Annotated[ShownLists, Depends(get_shown)]

@@ -36,7 +36,8 @@ class ImpressionLogger:
         self._log, self._metrics = log, metrics
         self._waiting: queue.Queue[_Shown | None] = queue.Queue(MAX_WAITING)
         self._thread = threading.Thread(target=self._run, name="impressions", daemon=True)
-        self._is_dropping = False
+        self.is_dropping = False
+        """What is shown now does not reach the log."""
 
     def start(self) -> None:
         """Begin to write."""
@@ -73,14 +74,14 @@ class ImpressionLogger:
         except sqlite3.Error as error:
             self._drop(len(events), str(error))
             return
-        self._is_dropping = False
+        self.is_dropping = False
         self._metrics.impressions.labels("logged").inc(len(events))
 
     def _drop(self, count: int, cause: str) -> None:
         self._metrics.impressions.labels("dropped").inc(count)
-        if not self._is_dropping:
+        if not self.is_dropping:
             logger.warning("impressions are being dropped", extra={"cause": cause})
-        self._is_dropping = True
+        self.is_dropping = True
 
 
 def impressions(answer: Recommendations, shown_at: datetime) -> list[Event]:

@@ -111,6 +111,8 @@ class Recommender:
             missing.add("model")
         if self.registry_fault() is not None:
             missing.add("registry")
+        if self.impressions.is_dropping:
+            missing.add("event_log")
         return missing
 
     def _note_degraded(self, missing: set[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Keeps catalogue and popularity fresh in the background, so that a request reads neither."""
 
 import logging
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -63,9 +64,15 @@ class CatalogueRefresher:
         except OnlineStoreError as error:
             self.fault = str(error)
         if not self._popularity.counts:
-            self._popularity = self._log_counts.read()
+            self._count_log()
         self._current.set_catalogue(catalogue, self._popularity, self._missing())
         self._metrics.items.set(len(self._current.snapshot.catalogue.items))
+
+    def _count_log(self) -> None:
+        try:
+            self._popularity = self._log_counts.read()
+        except sqlite3.Error as error:
+            self.fault = f"the event log cannot be read: {error}"
 
     def _missing(self) -> frozenset[str]:
         return frozenset({"popularity"}) if self.fault else frozenset()

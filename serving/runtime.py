@@ -4,6 +4,8 @@ import logging
 import threading
 from typing import Final
 
+from anyio import CapacityLimiter
+
 from freshet.settings import Settings
 from ingestion.event_log import SqliteEventLog
 from ingestion.live_items import SqliteLiveItems
@@ -32,6 +34,9 @@ from serving.similar import SimilarItemsFinder
 from serving.snapshot import CurrentSnapshot
 from serving.text_tower import TextTowers
 
+EVENT_THREADS: Final = 16
+"""Requests that may write to the event log, or wait for it, at once. Answers have threads of their own, so that a log
+that stands still takes none from them."""
 _REOPEN_SECONDS: Final = 2.0
 _LARGE_LAG: Final = 10_000
 """Events waiting for the worker beyond which answers are no longer fresh."""
@@ -69,6 +74,7 @@ class Runtime:
         catalogue = CatalogueFile(settings.features_dir / "dim_items.parquet")
         self._refresher = CatalogueRefresher(catalogue, self._features, self._log, self.current, metrics)
         self._impressions = ImpressionLogger(self._log, metrics)
+        self.event_threads = CapacityLimiter(EVENT_THREADS)
         self._stopping = threading.Event()
         self._opener = threading.Thread(target=self._open_stores, name="feast-opener", daemon=True)
         self._store_fault: str | None = "Feast is being opened"
@@ -122,6 +128,7 @@ class Runtime:
             "registry": self._watcher.registry_fault,
             "champion watcher": None if self._watcher.is_running else "its thread has ended: restart this process",
             "popularity": self._refresher.fault,
+            "event log": "it cannot be written: events are refused" if self._impressions.is_dropping else None,
             "items": self._live_items.fault if self._live_items.is_running else "their thread has ended: restart this",
         }
         return Readiness(

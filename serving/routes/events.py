@@ -1,11 +1,17 @@
 """The way in for live events."""
 
+from typing import Final
+
+from anyio import to_thread
 from fastapi import APIRouter, status
 
-from serving.dependencies import EventBodyDep, EventGatewayDep
+from serving.dependencies import EventBodyDep, RuntimeDep
 from serving.examples import EVENT_REQUEST_BODY, EVENTS_ACCEPTED, answered_with
-from serving.problems import PROBLEM_RESPONSES
+from serving.problems import PROBLEM_RESPONSES, ProblemError
 from serving.schemas import EventsAccepted
+
+MAX_WAITING: Final = 1_000
+"""Requests that wait for a thread, beyond which further ones are refused at once: a queue without end ends badly."""
 
 router = APIRouter(prefix="/v1", tags=["events"], responses=PROBLEM_RESPONSES)
 
@@ -16,11 +22,16 @@ router = APIRouter(prefix="/v1", tags=["events"], responses=PROBLEM_RESPONSES)
     responses=answered_with(EVENTS_ACCEPTED, status.HTTP_202_ACCEPTED),
     openapi_extra={"requestBody": EVENT_REQUEST_BODY},
 )
-def receive_events(body: EventBodyDep, gateway: EventGatewayDep) -> EventsAccepted:
+async def receive_events(body: EventBodyDep, runtime: RuntimeDep) -> EventsAccepted:
     """Take one event, up to 1,000 of them, or CloudEvents. Accepted means durable; sent twice counts once.
 
     Each event gets its own result, so one wrong event in a list does not hold up the others. `event_id` and
     `occurred_at` may be left out; `received_at` is always this server's. The names of GA4 and Segment are understood
     as event types.
     """
-    return gateway.accept(body.content, body.media_type)
+    limiter = runtime.event_threads
+    if limiter.statistics().tasks_waiting >= MAX_WAITING:
+        raise ProblemError(
+            503, "the event log cannot keep up: send the same events again", headers={"retry-after": "1"}
+        )
+    return await to_thread.run_sync(runtime.gateway.accept, body.content, body.media_type, limiter=limiter)

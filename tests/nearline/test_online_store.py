@@ -5,7 +5,9 @@ import multiprocessing
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from feast import Entity, FeatureView, Field, FileSource, RepoConfig, ValueType
@@ -108,6 +110,32 @@ def test_a_row_of_the_same_moment_replaces(online, config):
 def test_a_moment_without_a_zone_is_utc(online, config):
     write(online, config, row("ann", 1, NOON.replace(tzinfo=None)))
     assert read(online, config, "ann") == [(NOON, 1)]
+
+
+def test_a_damaged_file_is_read_again_once_it_is_mended(online, config):
+    write(online, config, row("ann", 1, NOON))
+    path = Path(config.online_store.path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = path.read_bytes()
+    path.write_bytes(b"\xff" * 100 + content[100:])
+    reader = EventTimeSqliteOnlineStore()
+    with pytest.raises(sqlite3.DatabaseError):
+        read(reader, config, "ann")
+    path.write_bytes(content)
+    assert read(reader, config, "ann") == [(NOON, 1)]
+
+
+def test_another_file_in_its_place_is_opened(online, config, tmp_path):
+    write(online, config, row("ann", 1, NOON))
+    other = make_config(tmp_path / "other" / "online.db")
+    write(open_tables(other), other, row("ann", 2, NOON))
+    with closing(sqlite3.connect(other.online_store.path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for end in ("-wal", "-shm"):
+        Path(config.online_store.path + end).unlink(missing_ok=True)
+    Path(other.online_store.path).replace(config.online_store.path)
+    assert read(online, config, "ann") == [(NOON, 2)]
 
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,7 +1,9 @@
 """The worker makes logged events visible, and no crash, replay or batch beside it changes what is true."""
 
 import random
+import sqlite3
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from uuid import uuid4
@@ -164,6 +166,23 @@ def test_a_second_process_stands_by_and_takes_over(log, states, make_worker, tmp
     assert second.wait_until(log.append([event(user, 2)])[-1].sequence, 10)
     assert not second.status().is_standby
     assert states.load([user])[user].seen == {"i1", "i2"}
+
+
+def test_a_disk_that_takes_nothing_delays_and_loses_nothing(log, states, make_worker, tmp_path, user):
+    with closing(sqlite3.connect(tmp_path / "offsets.db", isolation_level=None)) as offsets:
+        full = "BEFORE INSERT ON offsets BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+        offsets.execute(f"CREATE TRIGGER full {full}")
+        worker = make_worker()
+        worker.start()
+        log.append([event(user, 1)])
+        deadline = time.monotonic() + 30
+        while worker.status().last_error is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert "disk is full" in worker.status().last_error
+        offsets.execute("DROP TRIGGER full")
+    assert worker.wait_until(log.append([event(user, 2)])[-1].sequence, 30)
+    assert states.load([user])[user].seen == {"i1", "i2"}
+    assert worker.status().is_running
 
 
 def test_an_offset_beyond_a_younger_log_is_forgotten(log, states, offsets, make_worker, user):

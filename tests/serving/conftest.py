@@ -227,7 +227,7 @@ def make_catalogue():
     return catalogue_table
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def eventually():
     """Wait for something that another thread does."""
     return wait_for

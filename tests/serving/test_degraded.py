@@ -62,6 +62,35 @@ def test_answers_go_on_without_the_online_store(api, settings, eventually):
     assert "sea-5" not in [item["item_id"] for item in answer["items"]]  # the event waited in the log
 
 
+def test_answers_go_on_while_events_are_refused(api, settings, eventually):
+    with sqlite3.connect(settings.log_path, timeout=30, isolation_level=None) as log:
+        refused = "BEFORE INSERT ON events BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+        log.execute(f"CREATE TRIGGER refused {refused}")
+        answer = api.post("/v1/events", json={"event_type": "view", "user_id": "reader", "item_id": "sea-5"})
+        assert answer.status_code == 503
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "disk is full" in answer.json()["detail"]
+        assert eventually(lambda: ask(api, "reader")["degraded"] == ["event_log"])
+        assert api.get("/readyz").json()["warnings"] == ["event log: it cannot be written: events are refused"]
+        log.execute("DROP TRIGGER refused")
+    log.close()
+    assert eventually(lambda: ask(api, "reader")["degraded"] == [])
+
+
+def test_an_event_log_that_stands_still_keeps_nobody_from_an_answer(api, settings):
+    with sqlite3.connect(settings.log_path, timeout=30, isolation_level=None) as log, ThreadPoolExecutor(60) as pool:
+        log.execute("BEGIN IMMEDIATE")
+        told = {"event_type": "view", "user_id": "reader", "item_id": "sea-5"}
+        waiting = [pool.submit(api.post, "/v1/events", json=told) for _ in range(60)]
+        while not any(event.running() for event in waiting):
+            pass
+        assert ask(api, "reader")["items"]
+        assert not all(event.done() for event in waiting)
+        log.execute("ROLLBACK")
+    log.close()
+    assert {event.result().status_code for event in waiting} <= {202, 503}
+
+
 def test_a_catalogue_that_changes_is_noticed(api, settings, eventually):
     path = settings.features_dir / "dim_items.parquet"
     table = pq.read_table(path)
