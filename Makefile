@@ -16,7 +16,7 @@ ONCE ?=
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
-.PHONY: help setup run ui test test-fast lint format bench bench-data bench-update bench-serve results-movielens results-retail \
+.PHONY: help setup run ui test test-fast lint format bench bench-data bench-train bench-update bench-serve results-movielens results-retail \
         results-goodbooks clean
 
 help:  ## print this list
@@ -56,10 +56,13 @@ format: setup  ## rewrite the code in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: bench-data bench-update bench-serve  ## all benchmarks
+bench: bench-data bench-train bench-update bench-serve  ## all benchmarks
 
 bench-data: setup  ## rows per second from events to features, and the cost of 1 % of news: EVENTS=10000000
 	@$(BIN)/python -m benchmarks.data
+
+bench-train: setup  ## hours: seconds and memory of training by number of events: EVENTS=10000,30000 ITEMS=10000
+	@$(BIN)/python -m benchmarks.train
 
 bench-update: setup  ## an hour: what nightly updates keep of a whole training, and what they cost: DAYS=14
 	@$(BIN)/python -m benchmarks.update

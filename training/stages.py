@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.files import write_text
+from freshet.memory import forget_peak, peak_bytes
 from training.baseline_families import EVERY_RUN, Material
 from training.baseline_tuning import QUICK, BaselineChoices, choose_baselines
 from training.blend import REGIMES
@@ -55,17 +56,24 @@ _FITS_TO_COME = 3
 
 @dataclass
 class Stopwatch:
-    """Where the time goes, by the name of the step."""
+    """Where the time and the memory go, by the name of the step."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    """Of all threads; unlike ``seconds``, they do not grow when others keep the machine busy."""
+    peak_bytes: dict[str, int] = field(default_factory=dict)
+    """The most that the process held at once during the step, what lay there before it included."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time one step and say so."""
+        forget_peak()
         started, used = time.perf_counter(), time.process_time()
         yield
         took, cpu = time.perf_counter() - started, time.process_time() - used
         self.seconds[name] = self.seconds.get(name, 0.0) + took
+        self.cpu_seconds[name] = self.cpu_seconds.get(name, 0.0) + cpu
+        self.peak_bytes[name] = max(self.peak_bytes.get(name, 0), peak_bytes())
         logger.info("%s took %.1f s, %.1f s of CPU", name, took, cpu)
 
 

@@ -12,7 +12,7 @@ same call continues where it was killed, and does nothing when all is done.
 import json
 import logging
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def train(settings: Settings, config: TrainConfig, *, promote_if_better: bool = 
     version = registry.register_run(settings.tracking_uri, run_id)
     verdict = promote(settings.tracking_uri, version, data_problem(settings.home)) if promote_if_better else None
     folder = _work_folder(settings, config, read_marts(settings.features_dir, config.as_of))
-    seconds = json.loads((folder / "seconds.json").read_text())
+    seconds = json.loads((folder / "costs.json").read_text())["seconds"]
     return RunResult(run_id, version, verdict, (folder / "evaluation" / "table.md").read_text(), seconds)
 
 
@@ -134,7 +134,7 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig, budget: TimeBudget
         described = _describe(marts, config)
         _write_bundle(folder / "bundle", recommender, last.snapshot, marts, described, config)
         write_continuation(folder / CONTINUATION, choices, trained.network if trained else None)
-    (folder / "seconds.json").write_text(json.dumps(watch.seconds, indent=1))
+    (folder / "costs.json").write_text(json.dumps(asdict(watch), indent=1))
     run_id = log_run(settings, config, folder, rows, choices, described, watch)
     (folder / "run_id").write_text(run_id)
     return run_id
