@@ -38,6 +38,8 @@ class TrainConfig:
     """Version to go on from with what came since, choosing nothing anew; None trains a whole new model."""
     budget_minutes: float | None = Settings.model_fields["train_budget_minutes"].default
     """Minutes for a run: fewer settings are tried and fewer epochs trained. None takes the time that it takes."""
+    debias: float = Settings.model_fields["debias"].default
+    """How much less than learned the lists pay for popularity; 0 is as learned."""
     text_size: int = 256
     """E: dimensions kept of the language model's."""
     tuning_events: int = 4_000
@@ -58,6 +60,8 @@ class TrainConfig:
             raise ConfigError(f"epochs is {self.epochs}: give 0 or more")
         if self.budget_minutes is not None and not 0 < self.budget_minutes < math.inf:
             raise ConfigError(f"budget_minutes is {self.budget_minutes}: give more than 0")
+        if not 0 <= self.debias < math.inf:
+            raise ConfigError(f"debias is {self.debias}: give 0 or more")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}: give 0 or more")
 
@@ -87,5 +91,6 @@ def load_config(form: Mapping[str, Any] | None = None) -> tuple[Settings, TrainC
         "epochs": settings.train_epochs,
         "seed": settings.seed,
         "budget_minutes": settings.train_budget_minutes,
+        "debias": settings.debias,
     }
     return settings, TrainConfig(**{**defaults, **given})

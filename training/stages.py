@@ -238,7 +238,7 @@ def refit(
     with watch.step(f"{stage.name}: item-item head"):
         neighbours = _fit_once(stage, choices.item_item)
     weights = np.array(choices.weights, dtype=np.float32)
-    return _assemble(stage, neighbours, head, choices.reading, weights, config), trained
+    return _assemble(stage, neighbours, head, choices.reading, weights, config).debiased(config.debias), trained
 
 
 def _assemble(

@@ -31,6 +31,7 @@ from training.config import TrainConfig, load_config
 from training.continuation import FOLDER as CONTINUATION
 from training.continuation import continuation_of, write_continuation
 from training.dataset import DatasetError, Marts, read_marts
+from training.debias import trade_off
 from training.evaluate import COVERAGE_EVENTS, Each, evaluate
 from training.llm_recommender import WHITENING, LLMRecommender
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
@@ -192,6 +193,8 @@ def _judge(
     with watch.step("test: intervals"):
         rows = results_table(evaluation, RECOMMENDER_NAME, slices, config.seed)
         results = per_user(evaluation, slices, snapshot.user_ids)
+    with watch.step("test: debias"):
+        steps = trade_off(recommender, snapshot, targets, config.seed)
     with watch.step("test: champion"):
         since = _beside_champion(recommender, snapshot, targets, settings, config)
         path.mkdir(parents=True, exist_ok=True)
@@ -204,7 +207,7 @@ def _judge(
         "content_hash": marts.content_hash,
         "seed": config.seed,
     }
-    report.write_evaluation(path, rows, holdout, choices.curve, choices.weights)
+    report.write_evaluation(path, rows, holdout, choices.curve, choices.weights, steps)
     return rows
 
 
