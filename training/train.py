@@ -34,6 +34,7 @@ from training.dataset import DatasetError, Marts, read_marts
 from training.debias import trade_off
 from training.evaluate import COVERAGE_EVENTS, Each, evaluate
 from training.llm_recommender import WHITENING, LLMRecommender
+from training.onnx_encoder import export_text_encoder
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
 from training.results_table import Row, per_user, results_table
 from training.run_log import log_run
@@ -133,7 +134,8 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig, budget: TimeBudget
     with watch.step("write bundle"):
         recommender = replace(recommender, whitening=Whitening.load(folder / WHITENING))
         described = _describe(marts, config)
-        _write_bundle(folder / "bundle", recommender, last.snapshot, marts, described, config)
+        exported = export_text_encoder(resolve_backbone(config.text_backbone), settings.models_dir / "text_encoders")
+        _write_bundle(folder / "bundle", recommender, last.snapshot, marts, described, config, exported)
         write_continuation(folder / CONTINUATION, choices, trained.network if trained else None)
     (folder / "costs.json").write_text(json.dumps(asdict(watch), indent=1))
     run_id = log_run(settings, config, folder, rows, choices, described, watch)
@@ -258,6 +260,7 @@ def _write_bundle(
     marts: Marts,
     described: dict[str, Any],
     config: TrainConfig,
+    text_encoder: Path | None,
 ) -> None:
     items = marts.items_as_of(_final_cut(config))
     place = {item_id: row for row, item_id in enumerate(items["item_id"].to_pylist())}
@@ -269,6 +272,7 @@ def _write_bundle(
         data=described["data"],
         config=config.as_dict(),
         created_from={"command": "freshet train"},
+        text_encoder_folder=text_encoder,
     )
 
 
