@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from freshet.settings import Settings, load_settings
+from training.hyperparameters import found_settings
 from training.item_item import ItemItemConfig
 from training.sequence_network import SequenceConfig
 from training.transitions import TransitionConfig
@@ -76,9 +77,12 @@ class TrainConfig:
 
 
 def load_config(form: Mapping[str, Any] | None = None) -> tuple[Settings, TrainConfig]:
-    """The settings, and the configuration they give with a form's values put in. Raises ConfigError."""
+    """The settings, and the configuration they and the last search give with a form's values put in.
+
+    Raises ConfigError.
+    """
     settings = load_settings()
-    known = {found.name for found in dataclasses.fields(TrainConfig)}
+    known = {each.name for each in dataclasses.fields(TrainConfig)}
     given = {name: value for name, value in (form or {}).items() if value is not None}
     for name in given:
         if name not in known:
@@ -86,11 +90,17 @@ def load_config(form: Mapping[str, Any] | None = None) -> tuple[Settings, TrainC
             raise ConfigError(
                 f"training has no {name!r}: " + (f"did you mean {close[0]}?" if close else str(sorted(known)))
             )
-    defaults = {
+    defaults: dict[str, Any] = {
         "text_backbone": settings.text_backbone,
         "epochs": settings.train_epochs,
         "seed": settings.seed,
         "budget_minutes": settings.train_budget_minutes,
         "debias": settings.debias,
     }
+    try:
+        found = found_settings(settings.models_dir)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if found is not None:
+        defaults["sequence"] = found.sequence
     return settings, TrainConfig(**{**defaults, **given})

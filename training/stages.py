@@ -29,7 +29,7 @@ from training.llm_recommender import HEADS, WHITENING, LLMRecommender
 from training.neighbours import Neighbours
 from training.sequence_head import SequenceScorer
 from training.sequence_network import SequenceNetwork
-from training.sequence_training import TorchSequence, TrainedSequence, WarmStart, train_sequence
+from training.sequence_training import TorchSequence, TrainedSequence, Validate, WarmStart, train_sequence
 from training.snapshot import Snapshot, Targets
 from training.text_tower import encode_texts
 from training.time_budget import TimeBudget
@@ -277,9 +277,6 @@ def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig, until: fl
     if config.epochs == 0:
         return None
 
-    def validate(network: Any, text: Any, fade: Any) -> float:
-        return quality(SequenceOnly(TorchSequence.of(network, text, fade)), stage.snapshot, targets, config.seed)
-
     return train_sequence(
         stage.snapshot.training,
         stage.vectors,
@@ -287,10 +284,19 @@ def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig, until: fl
         epochs=config.epochs,
         seed=config.seed,
         folder=stage.folder / "sequence",
-        validate=validate,
+        validate=validation_of(stage, targets, config.seed),
         title="choose: sequence head",
         until=until,
     )
+
+
+def validation_of(stage: Stage, targets: Targets, seed: int) -> Validate:
+    """By what the sequence head stops early: NDCG@10 of it alone."""
+
+    def validate(network: Any, text: Any, fade: Any) -> float:
+        return quality(SequenceOnly(TorchSequence.of(network, text, fade)), stage.snapshot, targets, seed)
+
+    return validate
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig, budget: TimeBudget
         folder.mkdir(parents=True, exist_ok=True)
         kept.whitening.save(folder / WHITENING)
         test_cut = fresh_after = marts.middle_after(kept.learned_until)
-        choices, earlier = kept.choices, kept.earlier
+        choices, earlier, config = kept.choices, kept.earlier, replace(config, sequence=kept.sequence)
 
     # ── judge on test, weights frozen at the cut ──────────────────────────────────────────────────────────────────
     second = _stage("test", marts, test_cut, settings, config, folder, watch)
