@@ -13,6 +13,7 @@ from training.debias import Step, markdown_of, plot_trade_off
 from training.llm_recommender import HEADS
 from training.model_card import CardContent, Figure, write_card
 from training.promotion import RECOMMENDER_NAME
+from training.reliability import Reliability, plot_reliability
 from training.results_table import Row, markdown_table
 from training.variants import PARTS
 
@@ -66,6 +67,7 @@ def write_evaluation(
     curve: Sequence[Mapping[str, float]],
     weights: Sequence[Sequence[float]],
     debias: Sequence[Step],
+    reliability: Reliability | None,
 ) -> None:
     """Tables as JSON and Markdown, and the plots; ``table.json`` comes last, and says that all are there."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,6 +80,9 @@ def write_evaluation(
     (folder / "debias.json").write_text(json.dumps([asdict(step) for step in debias], indent=1))
     (folder / "debias.md").write_text(markdown_of(debias) + "\n")
     (folder / "debias.png").write_bytes(_png(plot_trade_off(debias)))
+    if reliability is not None:
+        (folder / "calibration.json").write_text(json.dumps(asdict(reliability), indent=1))
+        (folder / "calibration.png").write_bytes(_png(plot_reliability(reliability)))
     (folder / "table.json").write_text(json.dumps(table_of(rows, holdout), indent=1))
 
 

@@ -36,6 +36,7 @@ from training.evaluate import COVERAGE_EVENTS, Each, evaluate
 from training.llm_recommender import WHITENING, LLMRecommender
 from training.onnx_encoder import export_text_encoder
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
+from training.reliability import reliability_of
 from training.results_table import Row, per_user, results_table
 from training.run_log import log_run
 from training.slices import slices_of
@@ -197,6 +198,8 @@ def _judge(
         results = per_user(evaluation, slices, snapshot.user_ids)
     with watch.step("test: debias"):
         steps = trade_off(recommender, snapshot, targets, config.seed)
+    with watch.step("test: calibration"):
+        reliability = reliability_of(recommender, snapshot, targets, config.seed)
     with watch.step("test: champion"):
         since = _beside_champion(recommender, snapshot, targets, settings, config)
         path.mkdir(parents=True, exist_ok=True)
@@ -209,7 +212,7 @@ def _judge(
         "content_hash": marts.content_hash,
         "seed": config.seed,
     }
-    report.write_evaluation(path, rows, holdout, choices.curve, choices.weights, steps)
+    report.write_evaluation(path, rows, holdout, choices.curve, choices.weights, steps, reliability)
     return rows
 
 

@@ -61,6 +61,8 @@ def test_tables_plots_and_card_are_artifacts_of_the_run(settings, result):
         "learning_curve.png",
         "coverage.png",
         "weights.png",
+        "calibration.json",
+        "calibration.png",
         "debias.json",
         "debias.md",
         "debias.png",
