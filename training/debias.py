@@ -122,22 +122,25 @@ def markdown_of(steps: Sequence[Step]) -> str:
 
 
 def plot_trade_off(steps: Sequence[Step]) -> "Plot":
-    """Accuracy beside coverage, from one strength to the next."""
+    """Accuracy beside coverage and beside the tail's share, from one strength to the next."""
     from matplotlib.figure import Figure as Plot
 
-    plot = Plot(figsize=(6.5, 4), layout="constrained")
-    axes = plot.subplots()
-    coverage, ndcg = [step.coverage for step in steps], [step.ndcg_at_10 for step in steps]
+    plot = Plot(figsize=(9, 4), layout="constrained")
+    left, right = plot.subplots(1, 2, sharey=True)
+    ndcg = [step.ndcg_at_10 for step in steps]
     below = [max(step.ndcg_at_10 - step.ndcg_interval[0], 0.0) for step in steps]
     above = [max(step.ndcg_interval[1] - step.ndcg_at_10, 0.0) for step in steps]
-    axes.errorbar(coverage, ndcg, yerr=[below, above], marker="o", markersize=4, capsize=2)
-    for step in steps:
-        label = f"debias {step.strength:g}: {step.tail_share:.0%} tail"
-        axes.annotate(label, (step.coverage, step.ndcg_at_10), (5, 4), textcoords="offset points", fontsize=7)
-    axes.set(xlabel="coverage@10: share of the catalogue on any list", ylabel="NDCG@10, 95 % over users")
-    axes.set_title("Accuracy and coverage by strength of the debias")
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    for axes, places in ((left, [step.coverage for step in steps]), (right, [step.tail_share for step in steps])):
+        axes.errorbar(places, ndcg, yerr=[below, above], marker="o", markersize=4, capsize=2, elinewidth=0.7)
+        for step, place in zip(steps, places, strict=True):
+            axes.annotate(
+                f"{step.strength:g}", (place, step.ndcg_at_10), (3, 5), textcoords="offset points", fontsize=8
+            )
+        axes.margins(x=0.1)
+    left.set(xlabel="coverage@10: share of the catalogue on any list", ylabel="NDCG@10, 95 % over users")
+    left.set_ylim(bottom=0)
+    right.set(xlabel="tail share of the places")
+    plot.suptitle("Accuracy, coverage and tail by strength of the debias")
     return plot
 
 
