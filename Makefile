@@ -18,8 +18,8 @@ REQUESTS ?= 12000
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
-.PHONY: help setup run ui test test-fast lint format fuzz faults bench bench-data bench-update bench-serve results-movielens results-retail \
-        results-goodbooks clean
+.PHONY: help setup run ui test test-fast lint format fuzz faults bench bench-data bench-train bench-update bench-serve \
+        results-movielens results-retail results-goodbooks clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,10 +64,13 @@ fuzz: setup  ## 10,000 and more requests that the API's own document suggests, a
 faults: setup  ## half an hour: kill -9 at random moments, then every part broken in turn, under load: KILLS=200
 	@KILLS=$(KILLS) $(BIN)/python -m benchmarks.faults
 
-bench: bench-data bench-update bench-serve  ## all benchmarks
+bench: bench-data bench-train bench-update bench-serve  ## all benchmarks
 
 bench-data: setup  ## rows per second from events to features, and the cost of 1 % of news: EVENTS=10000000
 	@$(BIN)/python -m benchmarks.data
+
+bench-train: setup  ## hours: seconds and memory of training by number of events: EVENTS=10000,30000 ITEMS=10000
+	@$(BIN)/python -m benchmarks.train
 
 bench-update: setup  ## an hour: what nightly updates keep of a whole training, and what they cost: DAYS=14
 	@$(BIN)/python -m benchmarks.update

@@ -7,18 +7,19 @@ process of its own, so that its peak memory is its own. What one per cent costs 
 
 import os
 import statistics
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
 from rich.console import Console
 from tqdm import tqdm
 
+from benchmarks.cost import MEGABYTE, Cost, run_freshet
 from benchmarks.report import Figure, report
-from freshet.settings import PREFIX, load_settings
+from freshet.memory import peak_bytes
+from freshet.settings import load_settings
 from ingestion.datasets.demo import demo_batches
 from ingestion.ingest import world_config
 from ingestion.lake import Lake
@@ -30,25 +31,6 @@ DAYS, NEWS_DAYS = 102, 3
 EVENTS_PER_USER, EVENTS_PER_ITEM = 75, 500
 """As many events a user as in the default world, over a catalogue that does not grow with the events as fast."""
 SOURCE = "demo"
-MEGABYTE = 1_024 * 1_024
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a stage took."""
-
-    seconds: float
-    cpu_seconds: float
-    """Of all its threads and processes; unlike ``seconds``, it does not grow when others keep the machine busy."""
-    peak_bytes: int
-
-    def __add__(self, other: "Cost") -> "Cost":
-        """One after the other."""
-        return Cost(
-            self.seconds + other.seconds,
-            self.cpu_seconds + other.cpu_seconds,
-            max(self.peak_bytes, other.peak_bytes),
-        )
 
 
 def main() -> None:
@@ -110,36 +92,15 @@ def _ingest(lake: Lake, ingestion_id: str, parts: Iterator[Iterator[RawBatch]], 
         for batch in tqdm(chain.from_iterable(parts), desc=ingestion_id, unit=" batches", disable=None):
             ingestion.staging.land(batch)
         ingestion.commit(ingestion_id)
-    return Cost(time.perf_counter() - began, time.process_time() - cpu_began, _own_peak())
+    return Cost(time.perf_counter() - began, time.process_time() - cpu_began, peak_bytes())
 
 
 def _run(home: Path, *arguments: str) -> Cost:
-    """One command of Freshet on this home; its output goes to a log beside it."""
-    began = time.perf_counter()
-    log = home / "bench.log"
-    command = [sys.executable, "-m", "commands.main", *arguments]
-    child = os.posix_spawn(
-        sys.executable,
-        command,
-        {**os.environ, PREFIX + "HOME": str(home)},
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-    )
-    _, status, usage = os.wait4(child, 0)
-    if status != 0:
-        sys.exit(f"freshet {' '.join(arguments)} failed: see {log}")
-    cost = Cost(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1_024)
+    """One command of Freshet on this home, and what it took, said as well."""
+    cost = run_freshet(home, *arguments)
     said = f"freshet {' '.join(arguments)}: {cost.seconds:.1f} s, of processors {cost.cpu_seconds:.1f} s"
     Console().print(said, highlight=False)
     return cost
-
-
-def _own_peak() -> int:
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024
 
 
 def _n_accepted(lake: Lake, ingestion_id: str) -> int:

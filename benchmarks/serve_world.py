@@ -84,7 +84,7 @@ def _topic_of(n_items: int) -> NDArray[np.int64]:
     return np.arange(n_items) // TOPIC_SIZE
 
 
-def _vectors(n_items: int, size: int, spread: float, dice: np.random.Generator) -> NDArray[np.float32]:
+def vectors_by_topic(n_items: int, size: int, spread: float, dice: np.random.Generator) -> NDArray[np.float32]:
     """(V, size) of length 1 around one centre a topic."""
     topic = _topic_of(n_items)
     centres = dice.normal(size=(int(topic[-1]) + 1, size)).astype(np.float32)
@@ -161,7 +161,7 @@ def _register(settings: Settings, popularity: NDArray[np.float32], dice: np.rand
     for head, weight in STRANGER_WEIGHTS.items():
         weights[0, HEADS.index(head)] = weight
     sequence = SequenceHead.build(
-        _vectors(n_items, SEQUENCE_SIZE, 0.7, dice),
+        vectors_by_topic(n_items, SEQUENCE_SIZE, 0.7, dice),
         dice.normal(scale=0.05, size=n_items).astype(np.float32),
         dice.normal(scale=0.05, size=(TEXT_SIZE + 1, SEQUENCE_SIZE)).astype(np.float32),
         _network(),
@@ -169,7 +169,7 @@ def _register(settings: Settings, popularity: NDArray[np.float32], dice: np.rand
     )
     recommender = LLMRecommender(
         item_ids=item_ids(n_items),
-        item_vectors=_vectors(n_items, TEXT_SIZE, 1.0, dice),
+        item_vectors=vectors_by_topic(n_items, TEXT_SIZE, 1.0, dice),
         popularity=popularity,
         item_item=Neighbours(*_neighbours(n_items, ITEM_ITEM_WIDTH, dice)),
         transitions=Neighbours(*_neighbours(n_items, TRANSITIONS_WIDTH, dice)),

@@ -20,7 +20,7 @@ USER = "admin"
 CHAIN = ("ingest_events", "build_marts", "refresh_features", "retrain_recommender")
 """Each starts the next through an asset; `dags/assets.py` has their names."""
 
-DAGS = (*CHAIN, "choose_champion", "clean_metadata")
+DAGS = (*CHAIN, "choose_champion", "clean_metadata", "search_hyperparameters")
 
 _SECONDS = 90
 """Longer than the minute for which SQLite waits for a lock: an answer, though an error, is better than none."""

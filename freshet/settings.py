@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     train_budget_minutes: float | None = Field(default=None, gt=0, le=10_000)
     """About how long a training may take: fewer settings are tried, fewer epochs made. Empty: as long as it takes."""
 
+    debias: float = Field(default=0.0, ge=0, le=10)
+    """How much less than learned the next model's lists pay for popularity; `freshet debias` shows what that costs."""
+
     api_host: str = "127.0.0.1"
     """Address of the FastAPI application. Other than loopback only where `FRESHET_API_AUTH` is keys."""
 

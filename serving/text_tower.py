@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -47,29 +48,36 @@ class TextTowers:
         except (BundleError, BackboneError) as error:
             logger.warning("new items and queries cannot be read", extra={"error": str(error)})
             return None
-        tower = TextTower(self, backbone, whitening)
+        tower = TextTower(self, backbone, whitening, bundle.text_encoder)
         threading.Thread(target=tower.warm, name="text-tower", daemon=True).start()
         return tower
 
-    def items(self, backbone: "Backbone", texts: Sequence[str]) -> NDArray[np.float32]:
+    def items(self, backbone: "Backbone", exported: Path | None, texts: Sequence[str]) -> NDArray[np.float32]:
         """(N, W) raw vectors of items' texts, from disk where they have been read before."""
         from training.text_tower import encode_texts
 
         with self._reading:
             return encode_texts(
-                texts, backbone=backbone, cache_dir=self.cache_dir, progress=False, open_encoder=self._loaded
+                texts,
+                backbone=backbone,
+                cache_dir=self.cache_dir,
+                progress=False,
+                open_encoder=partial(self._loaded, exported),
             )
 
-    def query(self, backbone: "Backbone", text: str) -> NDArray[np.float32]:
+    def query(self, backbone: "Backbone", exported: Path | None, text: str) -> NDArray[np.float32]:
         """(1, W) the raw vector of a query."""
         with self._reading:  # a tokenizer serves one thread at a time
-            return self._loaded(backbone).encode([backbone.prefix("query") + text])
+            return self._loaded(exported, backbone).encode([backbone.prefix("query") + text])
 
-    def _loaded(self, backbone: "Backbone") -> "TextEncoder":
+    def _loaded(self, exported: Path | None, backbone: "Backbone") -> "TextEncoder":
+        """The model in memory, else the bundle's export, else PyTorch's: all read into the same space."""
         if self._encoder is None or self._backbone != backbone:
+            from training.onnx_encoder import OnnxTextEncoder
             from training.text_tower import TextEncoder
 
-            self._encoder, self._backbone = TextEncoder(backbone), backbone
+            self._encoder = OnnxTextEncoder(backbone, exported) if exported else TextEncoder(backbone)
+            self._backbone = backbone
         return self._encoder
 
 
@@ -80,6 +88,8 @@ class TextTower:
     towers: TextTowers
     backbone: "Backbone"
     whitening: "Whitening"
+    exported: Path | None = None
+    """The language model as ONNX, in the bundle."""
     _queries: "OrderedDict[str, NDArray[np.float32]]" = field(default_factory=OrderedDict)
     _remembering: threading.Lock = field(default_factory=threading.Lock)
 
@@ -92,7 +102,7 @@ class TextTower:
 
     def items(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(N, E) whitened vectors of items' texts."""
-        return self.whitening.apply(self.towers.items(self.backbone, texts))
+        return self.whitening.apply(self.towers.items(self.backbone, self.exported, texts))
 
     def query(self, text: str) -> NDArray[np.float32]:
         """(E,) the whitened vector of a query; what was asked lately is not read again."""
@@ -100,7 +110,7 @@ class TextTower:
             if text in self._queries:
                 self._queries.move_to_end(text)
                 return self._queries[text]
-        vector: NDArray[np.float32] = self.whitening.apply(self.towers.query(self.backbone, text))[0]
+        vector: NDArray[np.float32] = self.whitening.apply(self.towers.query(self.backbone, self.exported, text))[0]
         with self._remembering:
             self._queries[text] = vector
             while len(self._queries) > MAX_QUERIES:

@@ -10,7 +10,8 @@ import pytest
 from freshet.settings import PROJECT_ROOT
 
 CHAIN = ["ingest_events", "build_marts", "refresh_features", "retrain_recommender"]
-DAGS = [*CHAIN, "choose_champion", "clean_metadata"]
+DAGS = [*CHAIN, "choose_champion", "clean_metadata", "search_hyperparameters"]
+TRAINS = {"retrain_recommender", "search_hyperparameters"}
 
 # A process of its own: Airflow reads its configuration, and opens its database, when it is imported.
 PARSE = """
@@ -94,7 +95,7 @@ def test_every_dag_tells_when_it_fails_and_when_it_is_late(parsed, dag_id):
     silent = {name for name, task in dag["tasks"].items() if not task["is_alerting"]}
     # A build that fails is one alert of `report_build`, not one for each model and test.
     assert silent == {name for name in dag["tasks"] if name.startswith("dbt.")}
-    assert dag["deadline_minutes"] == [360.0 if dag_id == "retrain_recommender" else 60.0]
+    assert dag["deadline_minutes"] == [360.0 if dag_id in TRAINS else 60.0]
 
 
 def test_schedules_are_those_of_the_settings(parsed):
@@ -146,3 +147,11 @@ def test_the_retrain_form_refuses_what_makes_no_sense(parsed):
     assert params["epochs"]["minimum"] == 1
     assert params["promote"]["enum"] == ["if_better", "never"]
     assert all(schema["description"] for schema in params.values())
+
+
+def test_a_search_tries_the_usual_settings_and_others_and_has_an_end(parsed):
+    search = parsed["dags"]["search_hyperparameters"]
+    assert set(search["tasks"]) == {"plan_trials", "try_settings.run_trial", "conclude"}
+    assert search["params"]["trials"]["minimum"] == 2
+    assert search["params"]["budget_minutes"]["exclusiveMinimum"] == 0
+    assert all(schema["description"] for schema in search["params"].values())

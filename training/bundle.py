@@ -3,6 +3,7 @@
     manifest.json            what this is, from what it was made, size and sha256 of every other file
     items.parquet            the catalogue, in the recommender's order of items
     recommender/…            what ``LLMRecommender.save`` wrote
+    text_encoder/…           the language model as ONNX and its tokenizer, where it could be exported
     …                        further .json, .md, .png beside them, such as model_card.md
 
 ``verify`` reads every byte and refuses a file that is unknown, missing, altered, too large, a link, outside the folder,
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from training.llm_recommender import LLMRecommender
     from training.whitening import Whitening
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, SCHEMA_VERSION)
+"""1 has no text encoder, and nothing else is different."""
 ALLOWED_SUFFIXES = frozenset({".safetensors", ".onnx", ".npy", ".parquet", ".json", ".md", ".png"})
 MAX_FILE_BYTES = 4 * 2**30
 MAX_FILES = 256
@@ -38,6 +41,7 @@ _MAX_MANIFEST_BYTES = 2**20
 MANIFEST = "manifest.json"
 ITEMS = "items.parquet"
 RECOMMENDER = "recommender"
+TEXT_ENCODER = "text_encoder"
 
 
 class BundleError(ValueError):
@@ -78,6 +82,8 @@ class Bundle:
     manifest: Manifest
     recommender: "LLMRecommender"
     items: "pyarrow.Table"
+    text_encoder: Path | None = None
+    """The folder of the exported language model; None where there is none, and PyTorch reads instead."""
 
 
 def write_bundle(
@@ -89,8 +95,12 @@ def write_bundle(
     data: Mapping[str, Any],
     config: Mapping[str, Any],
     created_from: Mapping[str, Any],
+    text_encoder_folder: Path | None = None,
 ) -> Manifest:
-    """Write recommender, items (in the recommender's order) and manifest; ``folder`` appears whole or not at all."""
+    """Write recommender, items (in the recommender's order) and manifest; ``folder`` appears whole or not at all.
+
+    ``text_encoder_folder`` is copied: what ``export_text_encoder`` made.
+    """
     import pyarrow.parquet
 
     if items.column("item_id").to_pylist() != list(recommender.item_ids):
@@ -99,6 +109,8 @@ def write_bundle(
     shutil.rmtree(partial, ignore_errors=True)
     (partial / RECOMMENDER).mkdir(parents=True)
     recommender.save(partial / RECOMMENDER)
+    if text_encoder_folder is not None:
+        shutil.copytree(text_encoder_folder, partial / TEXT_ENCODER)
     pyarrow.parquet.write_table(items, partial / ITEMS)
     manifest = write_manifest(
         partial,
@@ -181,7 +193,8 @@ def load_bundle(folder: Path) -> Bundle:
     items = pyarrow.parquet.read_table(folder / ITEMS)
     if items.num_rows != len(recommender.item_ids):
         raise BundleError(f"{folder}: {ITEMS} has {items.num_rows} rows for {len(recommender.item_ids)} items")
-    return Bundle(manifest, recommender, items)
+    has_encoder = any(path.startswith(f"{TEXT_ENCODER}/") for path in manifest.files)
+    return Bundle(manifest, recommender, items, folder / TEXT_ENCODER if has_encoder else None)
 
 
 def text_space(bundle: Bundle) -> "tuple[Backbone, Whitening]":
@@ -260,8 +273,9 @@ def _read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_text())
         version = content.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise BundleError(f"{path}: schema version {version!r} is unknown, this Freshet reads {SCHEMA_VERSION}")
+        if version not in READABLE_VERSIONS:
+            readable = " and ".join(map(str, READABLE_VERSIONS))
+            raise BundleError(f"{path}: schema version {version!r} is unknown, this Freshet reads {readable}")
         entries = {
             name: FileEntry(int(entry["size"]), str(entry["sha256"])) for name, entry in content["files"].items()
         }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from freshet.settings import Settings, load_settings
+from training.hyperparameters import found_settings
 from training.item_item import ItemItemConfig
 from training.sequence_network import SequenceConfig
 from training.transitions import TransitionConfig
@@ -38,6 +39,8 @@ class TrainConfig:
     """Version to go on from with what came since, choosing nothing anew; None trains a whole new model."""
     budget_minutes: float | None = Settings.model_fields["train_budget_minutes"].default
     """Minutes for a run: fewer settings are tried and fewer epochs trained. None takes the time that it takes."""
+    debias: float = Settings.model_fields["debias"].default
+    """How much less than learned the lists pay for popularity; 0 is as learned."""
     text_size: int = 256
     """E: dimensions kept of the language model's."""
     tuning_events: int = 4_000
@@ -58,6 +61,8 @@ class TrainConfig:
             raise ConfigError(f"epochs is {self.epochs}: give 0 or more")
         if self.budget_minutes is not None and not 0 < self.budget_minutes < math.inf:
             raise ConfigError(f"budget_minutes is {self.budget_minutes}: give more than 0")
+        if not 0 <= self.debias < math.inf:
+            raise ConfigError(f"debias is {self.debias}: give 0 or more")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}: give 0 or more")
 
@@ -72,9 +77,12 @@ class TrainConfig:
 
 
 def load_config(form: Mapping[str, Any] | None = None) -> tuple[Settings, TrainConfig]:
-    """The settings, and the configuration they give with a form's values put in. Raises ConfigError."""
+    """The settings, and the configuration they and the last search give with a form's values put in.
+
+    Raises ConfigError.
+    """
     settings = load_settings()
-    known = {found.name for found in dataclasses.fields(TrainConfig)}
+    known = {each.name for each in dataclasses.fields(TrainConfig)}
     given = {name: value for name, value in (form or {}).items() if value is not None}
     for name in given:
         if name not in known:
@@ -82,10 +90,17 @@ def load_config(form: Mapping[str, Any] | None = None) -> tuple[Settings, TrainC
             raise ConfigError(
                 f"training has no {name!r}: " + (f"did you mean {close[0]}?" if close else str(sorted(known)))
             )
-    defaults = {
+    defaults: dict[str, Any] = {
         "text_backbone": settings.text_backbone,
         "epochs": settings.train_epochs,
         "seed": settings.seed,
         "budget_minutes": settings.train_budget_minutes,
+        "debias": settings.debias,
     }
+    try:
+        found = found_settings(settings.models_dir)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if found is not None:
+        defaults["sequence"] = found.sequence
     return settings, TrainConfig(**{**defaults, **given})

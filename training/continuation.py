@@ -30,6 +30,8 @@ class Continuation:
     choices: Choices
     earlier: Earlier | None
     """None where the sequence head was left out."""
+    sequence: SequenceConfig
+    """Of that network: a search since then is for the next whole training."""
     whitening: Whitening
     learned_until: int
     """Microseconds: the newest event it has learned from."""
@@ -62,12 +64,13 @@ def continuation_of(settings: Settings, config: TrainConfig) -> Continuation:
             )
         choices = replace(Choices.load(path), curve=[])  # of the training that chose, and not of this one
     learned_until = int(manifest.data["until_us"])
+    sequence = SequenceConfig(**manifest.config["sequence"])
     earlier = None
     with artifact(settings.tracking_uri, version.run_id, f"{FOLDER}/{_NETWORK}") as path:
         if path is not None:
-            network = _network(path, SequenceConfig(**manifest.config["sequence"]))
+            network = _network(path, sequence)
             earlier = Earlier(list(bundle.recommender.item_ids), network, fresh_after=learned_until)
-    return Continuation(choices, earlier, whitening, learned_until)
+    return Continuation(choices, earlier, sequence, whitening, learned_until)
 
 
 def _network(path: Path, config: SequenceConfig) -> SequenceNetwork:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from training import list_metrics, metrics
 from training.history import HistoryBatch
-from training.snapshot import Snapshot, Targets
+from training.snapshot import PopularityWalk, Snapshot, Targets
 
 Scores = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -73,10 +73,11 @@ class Moments:
 def moments(snapshot: Snapshot, targets: Targets, width: int = 1) -> Iterator[Moments]:
     """The events chunk by chunk; ``width`` is how many (B, V) arrays the caller holds at once."""
     size = max(1, min(256, _CHUNK_CELLS // max(snapshot.n_items, 1) // width))
+    popularity = PopularityWalk.start(snapshot.popularity, snapshot.n_items)
     for start in range(0, len(targets), size):
         rows = slice(start, start + size)
         some = targets.where(rows)
-        tables, table_of = snapshot.popularity.steps(some.now, snapshot.n_items)
+        tables, table_of = popularity.steps(some.now)
         seen = [snapshot.seen(int(row), int(now)) for row, now in zip(some.rows, some.now, strict=True)]
         yield Moments(rows, snapshot.histories(some), tables, table_of, seen, some.item)
 

@@ -34,10 +34,22 @@ def gini(shown: Lists, n_items: int) -> float:
     return float(((2 * place - n_items - 1) * exposure).sum() / (n_items * exposure.sum()))
 
 
+def rarity(counts: NDArray[np.int64]) -> Floats:
+    """(V,) −log2 of each item's share of training interactions, one added to each: bits."""
+    return np.asarray(-np.log2((counts + 1) / (counts + 1).sum()), dtype=np.float64)
+
+
 def novelty(shown: Lists, counts: NDArray[np.int64]) -> float:
-    """Mean −log2 of an item's share of training interactions, one added to each (Zhou et al. 2010): bits of rarity."""
-    share = (counts + 1) / (counts + 1).sum()
-    return float(-np.log2(share[shown]).mean())
+    """Mean rarity of what is shown (Zhou et al. 2010)."""
+    return float(rarity(counts)[shown].mean())
+
+
+def in_tail(counts: NDArray[np.int64], share: float = 0.2) -> NDArray[np.bool_]:
+    """(V,) the least met items that hold this share of training interactions together, or less (Celma 2010)."""
+    order = np.argsort(counts, kind="stable")
+    is_tail = np.zeros(len(counts), dtype=bool)
+    is_tail[order[np.cumsum(counts[order]) <= share * counts.sum()]] = True
+    return is_tail
 
 
 def diversity(shown: Lists, vectors: NDArray[np.float32]) -> float:

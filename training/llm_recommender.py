@@ -6,6 +6,7 @@ importing and loading this needs no torch.
 """
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ Scores = NDArray[np.float32]
 HEADS = ("item_item", "sequence", "text", "transitions", *WINDOWS, "own_history")
 FORMAT = 3
 WHITENING = "whitening.safetensors"
+POPULARITY = "trend_all"
+"""The head by whose normalised score ``LLMRecommender.debiased`` holds back what everybody knows."""
 RECENT_DECAY = Recency(a=0.5, session_decay=0.7, long_term_decay=0.7)
 OWN_HISTORY_DECAY = Recency(a=0.5, session_decay=0.98, long_term_decay=0.98)
 
@@ -50,6 +53,8 @@ class LLMRecommender:
     """How text and transitions read a history: only its newest items."""
     whitening: Whitening | None = None
     """What brought the language model's vectors into the space of ``item_vectors``; new texts take the same way."""
+    debias: float = 0.0
+    """What ``debiased`` has taken from the weights of POPULARITY."""
 
     @property
     def n_items(self) -> int:
@@ -125,6 +130,17 @@ class LLMRecommender:
         """The same heads, weighed differently."""
         return replace(self, weights=weights)
 
+    def debiased(self, strength: float) -> "LLMRecommender":
+        """The same heads, paying ``strength`` less for popularity than was learned; 0 is as learned.
+
+        Users without history see what they saw: they have nothing but trends to go by. Raises ValueError below 0.
+        """
+        if not 0 <= strength < math.inf:
+            raise ValueError(f"debias is {strength}: give 0 or more")
+        weights = self.weights.copy()
+        weights[1:, HEADS.index(POPULARITY)] -= np.float32(strength - self.debias)
+        return replace(self, weights=weights, debias=strength)
+
     def without(self, *heads: str) -> "LLMRecommender":
         """Some heads switched off, the others' weights as they are."""
         weights = self.weights.copy()
@@ -158,6 +174,7 @@ class LLMRecommender:
             "recency": asdict(self.recency),
             "recent_decay": asdict(self.recent_decay),
             "gate": list(self.gate),
+            "debias": self.debias,
             "sequence_max_length": getattr(self.sequence, "max_length", None),
         }
         (folder / "recommender.json").write_text(json.dumps(described, ensure_ascii=False, indent=1))
@@ -183,6 +200,7 @@ class LLMRecommender:
             recency=Recency(**described["recency"]),
             gate=tuple(described["gate"]),
             recent_decay=Recency(**described["recent_decay"]),
+            debias=described.get("debias", 0.0),
             whitening=Whitening.load(folder / WHITENING) if (folder / WHITENING).exists() else None,
         )
 

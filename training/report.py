@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from training.blend import REGIMES
 from training.comparison import WHOLE
+from training.debias import Step, markdown_of, plot_trade_off
 from training.llm_recommender import HEADS
 from training.model_card import CardContent, Figure, write_card
 from training.promotion import RECOMMENDER_NAME
+from training.reliability import Reliability, plot_reliability
 from training.results_table import Row, markdown_table
 from training.variants import PARTS
 
@@ -64,16 +66,24 @@ def write_evaluation(
     holdout: Mapping[str, Any],
     curve: Sequence[Mapping[str, float]],
     weights: Sequence[Sequence[float]],
+    debias: Sequence[Step],
+    reliability: Reliability | None,
 ) -> None:
-    """Table as JSON and Markdown, and the plots."""
+    """Tables as JSON and Markdown, and the plots; ``table.json`` comes last, and says that all are there."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "table.json").write_text(json.dumps(table_of(rows, holdout), indent=1))
     (folder / "table.md").write_text(markdown_table(list(rows)) + "\n")
     (folder / "slices.png").write_bytes(_png(plot_slices(rows)))
     (folder / "coverage.png").write_bytes(_png(plot_coverage(rows)))
     (folder / "weights.png").write_bytes(_png(plot_weights(weights)))
     if curve:
         (folder / "learning_curve.png").write_bytes(_png(plot_learning_curve(curve)))
+    (folder / "debias.json").write_text(json.dumps([asdict(step) for step in debias], indent=1))
+    (folder / "debias.md").write_text(markdown_of(debias) + "\n")
+    (folder / "debias.png").write_bytes(_png(plot_trade_off(debias)))
+    if reliability is not None:
+        (folder / "calibration.json").write_text(json.dumps(asdict(reliability), indent=1))
+        (folder / "calibration.png").write_bytes(_png(plot_reliability(reliability)))
+    (folder / "table.json").write_text(json.dumps(table_of(rows, holdout), indent=1))
 
 
 def plot_learning_curve(curve: Sequence[Mapping[str, float]]) -> "Plot":

@@ -59,22 +59,41 @@ class Popularity:
 
     def steps(self, moments: NDArray[np.int64], n_items: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Distinct tables (S, V, 4) as of ascending moments, and for each moment the number of its table."""
-        if np.any(np.diff(moments) < 0):
-            raise ValueError("moments must ascend")
-        ends = np.searchsorted(self.known_at, moments, side="right")
-        distinct, number = np.unique(ends, return_inverse=True)
-        tables = np.empty((len(distinct), n_items, len(POPULARITY_COLUMNS)), dtype=np.float32)
-        current = np.zeros((n_items, len(POPULARITY_COLUMNS)), dtype=np.float32)
-        start = 0
-        for step, end in enumerate(distinct):
-            current[self.item[start:end]] = self.counts[start:end]  # rows ascend, so the last one per item stays
-            tables[step] = current
-            start = end
-        return tables, number
+        return PopularityWalk.start(self, n_items).steps(moments)
 
     def as_of(self, moment: int, n_items: int) -> NDArray[np.float32]:
         """The table (V, 4) as of one moment."""
         return np.asarray(self.steps(np.array([moment], dtype=np.int64), n_items)[0][0], dtype=np.float32)
+
+
+@dataclass
+class PopularityWalk:
+    """The same counts for one batch of moments after the other, without beginning at the first day each time."""
+
+    popularity: Popularity
+    current: NDArray[np.float32]  # (V, 4)
+    n_done: int = 0
+    """Rows that ``current`` holds."""
+
+    @classmethod
+    def start(cls, popularity: Popularity, n_items: int) -> "PopularityWalk":
+        """Before the first row."""
+        return cls(popularity, np.zeros((n_items, len(POPULARITY_COLUMNS)), dtype=np.float32))
+
+    def steps(self, moments: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """As of ``Popularity.steps``; a batch may go back behind the one before it. Raises ValueError within one."""
+        if np.any(np.diff(moments) < 0):
+            raise ValueError("moments must ascend")
+        rows = self.popularity
+        distinct, number = np.unique(np.searchsorted(rows.known_at, moments, side="right"), return_inverse=True)
+        if len(distinct) and distinct[0] < self.n_done:
+            self.current[:], self.n_done = 0, 0
+        tables = np.empty((len(distinct), *self.current.shape), dtype=np.float32)
+        for step, end in enumerate(distinct):
+            some = slice(self.n_done, int(end))
+            self.current[rows.item[some]] = rows.counts[some]  # rows ascend, so the last one per item stays
+            tables[step], self.n_done = self.current, int(end)
+        return tables, number
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.files import write_text
+from freshet.memory import forget_peak, peak_bytes
 from training.baseline_families import EVERY_RUN, Material
 from training.baseline_tuning import QUICK, BaselineChoices, choose_baselines
 from training.blend import REGIMES
@@ -28,7 +29,7 @@ from training.llm_recommender import HEADS, WHITENING, LLMRecommender
 from training.neighbours import Neighbours
 from training.sequence_head import SequenceScorer
 from training.sequence_network import SequenceNetwork
-from training.sequence_training import TorchSequence, TrainedSequence, WarmStart, train_sequence
+from training.sequence_training import TorchSequence, TrainedSequence, Validate, WarmStart, train_sequence
 from training.snapshot import Snapshot, Targets
 from training.text_tower import encode_texts
 from training.time_budget import TimeBudget
@@ -55,17 +56,24 @@ _FITS_TO_COME = 3
 
 @dataclass
 class Stopwatch:
-    """Where the time goes, by the name of the step."""
+    """Where the time and the memory go, by the name of the step."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    """Of all threads; unlike ``seconds``, they do not grow when others keep the machine busy."""
+    peak_bytes: dict[str, int] = field(default_factory=dict)
+    """The most that the process held at once during the step, what lay there before it included."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time one step and say so."""
+        forget_peak()
         started, used = time.perf_counter(), time.process_time()
         yield
         took, cpu = time.perf_counter() - started, time.process_time() - used
         self.seconds[name] = self.seconds.get(name, 0.0) + took
+        self.cpu_seconds[name] = self.cpu_seconds.get(name, 0.0) + cpu
+        self.peak_bytes[name] = max(self.peak_bytes.get(name, 0), peak_bytes())
         logger.info("%s took %.1f s, %.1f s of CPU", name, took, cpu)
 
 
@@ -230,7 +238,7 @@ def refit(
     with watch.step(f"{stage.name}: item-item head"):
         neighbours = _fit_once(stage, choices.item_item)
     weights = np.array(choices.weights, dtype=np.float32)
-    return _assemble(stage, neighbours, head, choices.reading, weights, config), trained
+    return _assemble(stage, neighbours, head, choices.reading, weights, config).debiased(config.debias), trained
 
 
 def _assemble(
@@ -269,9 +277,6 @@ def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig, until: fl
     if config.epochs == 0:
         return None
 
-    def validate(network: Any, text: Any, fade: Any) -> float:
-        return quality(SequenceOnly(TorchSequence.of(network, text, fade)), stage.snapshot, targets, config.seed)
-
     return train_sequence(
         stage.snapshot.training,
         stage.vectors,
@@ -279,10 +284,19 @@ def _train_chosen(stage: Stage, targets: Targets, config: TrainConfig, until: fl
         epochs=config.epochs,
         seed=config.seed,
         folder=stage.folder / "sequence",
-        validate=validate,
+        validate=validation_of(stage, targets, config.seed),
         title="choose: sequence head",
         until=until,
     )
+
+
+def validation_of(stage: Stage, targets: Targets, seed: int) -> Validate:
+    """By what the sequence head stops early: NDCG@10 of it alone."""
+
+    def validate(network: Any, text: Any, fade: Any) -> float:
+        return quality(SequenceOnly(TorchSequence.of(network, text, fade)), stage.snapshot, targets, seed)
+
+    return validate
 
 
 @dataclass(frozen=True)

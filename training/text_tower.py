@@ -95,7 +95,7 @@ def encode_texts(
 class TextEncoder:
     """A loaded backbone. Loading takes seconds (torch, transformers): keep it if texts arrive one by one."""
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, *, in_float32: bool = False) -> None:
         # Two spinning OpenMP threads on a busy two-core machine make a forward ten times slower.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         import torch
@@ -107,8 +107,9 @@ class TextEncoder:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         self._tokenizer = AutoTokenizer.from_pretrained(backbone.folder, **safe)
-        model = AutoModel.from_pretrained(backbone.folder, use_safetensors=True, dtype=_dtype(self._device), **safe)
-        self._model = model.eval().to(self._device)
+        dtype = torch.float32 if in_float32 else _dtype(self._device)
+        model = AutoModel.from_pretrained(backbone.folder, use_safetensors=True, dtype=dtype, **safe)
+        self.model: torch.nn.Module = model.eval().to(self._device)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (N, W) of length 1 of texts that already carry the family's prefix."""
@@ -145,13 +146,14 @@ class TextEncoder:
             input_ids[row, : len(ids)] = torch.tensor(ids)
         mask = (torch.arange(input_ids.shape[1])[None, :] < lengths[:, None]).long()
         with torch.inference_mode():
-            output = self._model(input_ids=input_ids.to(self._device), attention_mask=mask.to(self._device))
-            pooled = _pool(output.last_hidden_state.float().cpu(), mask, self._backbone.pooling)  # (B, T, W) -> (B, W)
+            output = self.model(input_ids=input_ids.to(self._device), attention_mask=mask.to(self._device))
+            pooled = pool(output.last_hidden_state.float().cpu(), mask, self._backbone.pooling)  # (B, T, W) -> (B, W)
             vectors: NDArray[np.float32] = torch.nn.functional.normalize(pooled, dim=1).numpy()
         return vectors
 
 
-def _pool(states: "torch.Tensor", mask: "torch.Tensor", pooling: str) -> "torch.Tensor":
+def pool(states: "torch.Tensor", mask: "torch.Tensor", pooling: str) -> "torch.Tensor":
+    """(B, T, W) states of tokens and (B, T) 1 where there is one -> (B, W)."""
     import torch
 
     if pooling == "first":

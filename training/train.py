@@ -12,7 +12,7 @@ same call continues where it was killed, and does nothing when all is done.
 import json
 import logging
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,12 @@ from training.config import TrainConfig, load_config
 from training.continuation import FOLDER as CONTINUATION
 from training.continuation import continuation_of, write_continuation
 from training.dataset import DatasetError, Marts, read_marts
+from training.debias import trade_off
 from training.evaluate import COVERAGE_EVENTS, Each, evaluate
 from training.llm_recommender import WHITENING, LLMRecommender
+from training.onnx_encoder import export_text_encoder
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME, SINCE_CHAMPION, Verdict, promote
+from training.reliability import reliability_of
 from training.results_table import Row, per_user, results_table
 from training.run_log import log_run
 from training.slices import slices_of
@@ -74,7 +77,7 @@ def train(settings: Settings, config: TrainConfig, *, promote_if_better: bool = 
     version = registry.register_run(settings.tracking_uri, run_id)
     verdict = promote(settings.tracking_uri, version, data_problem(settings.home)) if promote_if_better else None
     folder = _work_folder(settings, config, read_marts(settings.features_dir, config.as_of))
-    seconds = json.loads((folder / "seconds.json").read_text())
+    seconds = json.loads((folder / "costs.json").read_text())["seconds"]
     return RunResult(run_id, version, verdict, (folder / "evaluation" / "table.md").read_text(), seconds)
 
 
@@ -116,7 +119,7 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig, budget: TimeBudget
         folder.mkdir(parents=True, exist_ok=True)
         kept.whitening.save(folder / WHITENING)
         test_cut = fresh_after = marts.middle_after(kept.learned_until)
-        choices, earlier = kept.choices, kept.earlier
+        choices, earlier, config = kept.choices, kept.earlier, replace(config, sequence=kept.sequence)
 
     # ── judge on test, weights frozen at the cut ──────────────────────────────────────────────────────────────────
     second = _stage("test", marts, test_cut, settings, config, folder, watch)
@@ -132,9 +135,10 @@ def fit_and_evaluate(settings: Settings, config: TrainConfig, budget: TimeBudget
     with watch.step("write bundle"):
         recommender = replace(recommender, whitening=Whitening.load(folder / WHITENING))
         described = _describe(marts, config)
-        _write_bundle(folder / "bundle", recommender, last.snapshot, marts, described, config)
+        exported = export_text_encoder(resolve_backbone(config.text_backbone), settings.models_dir / "text_encoders")
+        _write_bundle(folder / "bundle", recommender, last.snapshot, marts, described, config, exported)
         write_continuation(folder / CONTINUATION, choices, trained.network if trained else None)
-    (folder / "seconds.json").write_text(json.dumps(watch.seconds, indent=1))
+    (folder / "costs.json").write_text(json.dumps(asdict(watch), indent=1))
     run_id = log_run(settings, config, folder, rows, choices, described, watch)
     (folder / "run_id").write_text(run_id)
     return run_id
@@ -192,6 +196,10 @@ def _judge(
     with watch.step("test: intervals"):
         rows = results_table(evaluation, RECOMMENDER_NAME, slices, config.seed)
         results = per_user(evaluation, slices, snapshot.user_ids)
+    with watch.step("test: debias"):
+        steps = trade_off(recommender, snapshot, targets, config.seed)
+    with watch.step("test: calibration"):
+        reliability = reliability_of(recommender, snapshot, targets, config.seed)
     with watch.step("test: champion"):
         since = _beside_champion(recommender, snapshot, targets, settings, config)
         path.mkdir(parents=True, exist_ok=True)
@@ -204,7 +212,7 @@ def _judge(
         "content_hash": marts.content_hash,
         "seed": config.seed,
     }
-    report.write_evaluation(path, rows, holdout, choices.curve, choices.weights)
+    report.write_evaluation(path, rows, holdout, choices.curve, choices.weights, steps, reliability)
     return rows
 
 
@@ -255,6 +263,7 @@ def _write_bundle(
     marts: Marts,
     described: dict[str, Any],
     config: TrainConfig,
+    text_encoder: Path | None,
 ) -> None:
     items = marts.items_as_of(_final_cut(config))
     place = {item_id: row for row, item_id in enumerate(items["item_id"].to_pylist())}
@@ -266,6 +275,7 @@ def _write_bundle(
         data=described["data"],
         config=config.as_dict(),
         created_from={"command": "freshet train"},
+        text_encoder_folder=text_encoder,
     )
 
 

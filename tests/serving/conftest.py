@@ -107,6 +107,7 @@ def reading_bundle(folder: Path, vectors_dir: Path):
     from training.history import Recency
     from training.llm_recommender import HEADS, LLMRecommender
     from training.neighbours import Neighbours
+    from training.onnx_encoder import export_text_encoder
     from training.text_tower import encode_texts, fit_whitening, item_text
 
     rows, backbone = readable_rows(), resolve_backbone("minilm")
@@ -128,8 +129,16 @@ def reading_bundle(folder: Path, vectors_dir: Path):
         gate=(0.5,) * len(REGIMES),
         whitening=whitening,
     )
-    table = pa.Table.from_pylist(rows)
-    write_bundle(folder, recommender, table, text_encoder=backbone.as_lineage(), data={}, config={}, created_from={})
+    write_bundle(
+        folder,
+        recommender,
+        pa.Table.from_pylist(rows),
+        text_encoder=backbone.as_lineage(),
+        data={},
+        config={},
+        created_from={},
+        text_encoder_folder=export_text_encoder(backbone, vectors_dir.parent / "text_encoders"),
+    )
 
 
 def catalogue_table(item_ids):

@@ -72,6 +72,11 @@ class Planted:
         return (Path.touch, (self.path,))
 
 
+def test_bundles_from_before_text_encoders_are_still_read(folder):
+    rewrite_manifest(folder, lambda content: content.update(schema_version=1))
+    assert verify(folder).schema_version == 1
+
+
 @pytest.mark.parametrize(
     "name", ["weights.pkl", "model.py", "weights.pt", "lib.so", "recommender/__init__.py", "weights"]
 )

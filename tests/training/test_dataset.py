@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from training.dataset import DatasetError, Marts, read_marts
-from training.snapshot import Events, Popularity, Snapshot, to_predict
+from training.snapshot import Events, Popularity, PopularityWalk, Snapshot, to_predict
 
 
 def snapshot_of(rows: list[tuple[int, int, int, int, bool]], n_items: int, cut: int) -> Snapshot:
@@ -134,6 +134,19 @@ def test_training_as_of_a_moment_reads_nothing_later(world, world_home: Path):
     assert marts.occurred_at.max() <= cut
     assert marts.last_moment <= cut
     assert np.array_equal(marts.snapshot(cut, 0).training.item, world.snapshot(cut, 0).training.item)
+
+
+def test_a_walk_through_popularity_gives_what_each_batch_would_alone_forwards_and_back():
+    dice = np.random.default_rng(0)
+    known_at = np.sort(dice.integers(0, 50, 200))
+    counts = dice.integers(0, 9, (200, 4)).astype(np.float32)
+    popularity = Popularity(dice.integers(0, 7, 200).astype(np.int32), known_at, counts)
+    walk = PopularityWalk.start(popularity, 7)
+    for batch in ([3, 3, 9], [9, 20, 20], [49, 60], [0, 5], [5]):
+        moments = np.array(batch)
+        tables, number = walk.steps(moments)
+        alone, alone_number = popularity.steps(moments, 7)
+        assert np.array_equal(tables[number], alone[alone_number])
 
 
 def test_some_items_alone_keep_their_events_and_popularity(world):

@@ -21,6 +21,11 @@ def test_novelty_is_bits_of_rarity():
     )
 
 
+def test_the_tail_is_the_least_met_items_that_hold_a_fifth_together():
+    assert list_metrics.in_tail(np.array([50, 10, 30, 10, 0])).tolist() == [False, True, False, True, True]
+    assert list_metrics.in_tail(np.array([100, 0])).tolist() == [False, True]
+
+
 def test_diversity_is_one_less_the_cosine_of_pairs():
     vectors = np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32)
     # Pairs of the first list: 0·1 → 1, 0·2 → 2, 1·2 → 1; of the second all alike.

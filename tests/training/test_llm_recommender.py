@@ -145,3 +145,33 @@ def test_loading_and_scoring_need_no_torch(recommender, tmp_path: Path):
         "assert not {'torch', 'scipy', 'pandas'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+def test_a_debias_takes_its_share_of_popularity_from_users_with_a_history(recommender):
+    # Three items that 0, 1 and e²−1 people have met: popularity 0, log 2 and 2. Their mean is .898 and their spread
+    # .828, so z is −1.084, −.247 and 1.331, and ±log(1 + |z|) is −.734, −.221 and .846.
+    counts = np.zeros((3, 4), dtype=np.float32)
+    counts[:, 3] = 0, 1, np.e**2 - 1
+    popularity = np.array([-0.734, -0.221, 0.846])
+    ids = recommender.item_ids[:3]
+    plain = replace(
+        recommender,
+        item_ids=ids,
+        item_vectors=np.eye(3, dtype=np.float32),
+        weights=np.zeros_like(recommender.weights),
+    ).with_weights(np.tile(np.where(np.array(HEADS) == "trend_all", np.float32(0.3), 0), (len(REGIMES), 1)))
+    somebody, nobody = History(np.array([1]), np.array([0])), History(np.array([], dtype=np.int32), np.array([]))
+    debiased = plain.debiased(0.5)
+    assert debiased.score(somebody, 10, counts) == pytest.approx((0.3 - 0.5) * popularity, abs=1e-3)
+    assert debiased.score(nobody, 10, counts) == pytest.approx(0.3 * popularity, abs=1e-3)
+    assert debiased.debiased(0.5).score(somebody, 10, counts) == pytest.approx(-0.2 * popularity, abs=1e-3)
+    assert debiased.debiased(0).weights == pytest.approx(plain.weights)
+    with pytest.raises(ValueError, match="give 0 or more"):
+        plain.debiased(-0.1)
+
+
+def test_a_debias_is_kept_with_the_model(recommender, tmp_path):
+    recommender.debiased(0.25).save(tmp_path)
+    loaded = LLMRecommender.load(tmp_path)
+    assert loaded.debias == 0.25
+    assert loaded.debiased(0).weights == pytest.approx(recommender.weights, abs=1e-6)

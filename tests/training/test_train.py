@@ -61,6 +61,11 @@ def test_tables_plots_and_card_are_artifacts_of_the_run(settings, result):
         "learning_curve.png",
         "coverage.png",
         "weights.png",
+        "calibration.json",
+        "calibration.png",
+        "debias.json",
+        "debias.md",
+        "debias.png",
     } == {name.removeprefix("evaluation/") for name in names}
     card = read_text_artifact(settings.tracking_uri, result.run_id, "model_card.md")
     commit = client.get_run(result.run_id).data.tags["git_commit"]
