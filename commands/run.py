@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from commands import services
-from commands.airflow import DAGS, USER, AirflowApi, airflow_password
 from commands.chain import ChainError, ChainRun, where_to_start
 from commands.processes import ProcessError, Processes, only_run_in
 from commands.reaction import click_and_look, print_reaction, typical_user
+from freshet.airflow_api import DAGS, USER, AirflowApi, airflow_password
 from freshet.settings import PREFIX, Settings, load_settings
 from serving.api_keys import passing_key
 
@@ -132,7 +132,7 @@ class Platform:
         self._mark("load the champion")
 
     def _show_reaction(self) -> None:
-        user_id, url = typical_user(self._settings.features_dir), services.api_url(self._settings)
+        user_id, url = typical_user(self._settings.features_dir), self._settings.api_url
         if self._settings.api_auth == "keys":
             with passing_key(self._settings.keys_path, "freshet run", ("events:write", "recommend:read")) as key:
                 reaction = click_and_look(url, user_id, key)
@@ -163,11 +163,11 @@ class Platform:
         self._console.print(f"peak memory of all processes: {self._peak_bytes / 1e9:.2f} GB")
 
     def _print_windows(self) -> None:
-        api, login = services.api_url(self._settings), f"{USER} / {airflow_password(self._settings)}"
+        api, login = self._settings.api_url, f"{USER} / {airflow_password(self._settings)}"
         self._console.print("[bold]Your windows[/]")
         for name, url, note in (
-            ("Airflow", services.airflow_url(self._settings), f"login {login}"),
-            ("MLflow", services.mlflow_url(self._settings), "models → freshet-recommender"),
+            ("Airflow", self._settings.airflow_url, f"login {login}"),
+            ("MLflow", self._settings.mlflow_url, "models → freshet-recommender"),
             ("API", f"{api}/docs", "try GET /v1/users/{user_id}/recommendations"),
             ("Shop", f"{api}/shop", "be a user, click, search"),
             ("dbt docs", f"{api}/lineage/", "from a raw event to the model"),

@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 from pydantic import Secret
 
-from commands.airflow import DAGS, AirflowApi, airflow_command, airflow_environment
+from commands.airflow import airflow_command, airflow_environment
 from commands.processes import ProcessError, Processes, require_free_port
+from freshet.airflow_api import DAGS, AirflowApi
 from freshet.settings import PREFIX, Settings
 
 POLL_SECONDS = 0.3
@@ -54,21 +55,6 @@ def _spelled(value: object) -> str:
     if isinstance(value, Secret):
         return str(value.get_secret_value())
     return json.dumps(value) if isinstance(value, dict) else str(value)
-
-
-def mlflow_url(settings: Settings) -> str:
-    """Where MLflow's UI answers."""
-    return f"http://127.0.0.1:{settings.mlflow_port}"
-
-
-def api_url(settings: Settings) -> str:
-    """Where the FastAPI application answers."""
-    return f"http://{settings.api_host}:{settings.api_port}"
-
-
-def airflow_url(settings: Settings) -> str:
-    """Where Airflow's UI answers."""
-    return f"http://127.0.0.1:{settings.airflow_port}"
 
 
 def require_free_ports(settings: Settings) -> None:
@@ -158,7 +144,7 @@ def answers(url: str) -> bool:
 def served_version(settings: Settings) -> str | None:
     """The model version that the API answers with, or None while it has none."""
     try:
-        ready = httpx.get(api_url(settings) + "/readyz", timeout=5).json()
+        ready = httpx.get(settings.api_url + "/readyz", timeout=5).json()
     except (httpx.TransportError, ValueError):
         return None
     model = ready.get("model") or {}
