@@ -166,6 +166,7 @@ class Platform:
         api, login = self._settings.api_url, f"{USER} / {airflow_password(self._settings)}"
         self._console.print("[bold]Your windows[/]")
         for name, url, note in (
+            ("Front", f"{api}/", "the state of all of it"),
             ("Airflow", self._settings.airflow_url, f"login {login}"),
             ("MLflow", self._settings.mlflow_url, "models → freshet-recommender"),
             ("API", f"{api}/docs", "try GET /v1/users/{user_id}/recommendations"),

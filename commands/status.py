@@ -43,7 +43,10 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one objec
     table.add_row("Champion", _champion(found))
     table.add_row("Runs", _runs(found))
     table.add_row("Data", _data(found))
-    table.add_row("Events", f"{found.arrivals.today:,} today (UTC)   last 24 hours {sparkline(found.arrivals.by_hour)}")
+    table.add_row(
+        "Events",
+        f"{found.arrivals.today:,} today (UTC, with impressions)   last 24 hours {sparkline(found.arrivals.by_hour)}",
+    )
     table.add_row("Servers", _servers(found))
     console.print(table, highlight=False)
 

@@ -23,6 +23,7 @@ from ingestion.arrivals import arrivals_between
 from ingestion.lake_schema import RecordType
 from serving.champion import registry_errors
 from training import registry
+from training.drift import MAX_INSTABILITY, MAX_UNKNOWN_ITEMS
 from training.promotion import CHAMPION_NAME, RECOMMENDER_NAME
 
 API, MLFLOW, AIRFLOW = "API", "MLflow", "Airflow"
@@ -53,6 +54,15 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class DriftFigure:
+    """One figure of `training/drift.py`, and above what it is too much; None where it is told beside another."""
+
+    name: str
+    value: float
+    limit: float | None
+
+
+@dataclass(frozen=True)
 class Champion:
     """The version that should answer, and why."""
 
@@ -65,8 +75,8 @@ class Champion:
     """The version that it went on from; None for one that chose everything anew."""
     quality: tuple[Quality, ...]
     """Its own first, then every baseline's, best first."""
-    drift: Mapping[str, float]
-    """What was last found to have changed since its training (`training/drift.py`); empty before anybody looked."""
+    drift: tuple[DriftFigure, ...]
+    """What was last found to have changed since its training; empty before anybody looked."""
     url: str
     """Its page in MLflow."""
 
@@ -102,7 +112,7 @@ class Freshness:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Events that the API accepted."""
+    """Events that reached the live log, impressions among them."""
 
     today: int
     """Since midnight, UTC."""
@@ -185,7 +195,7 @@ def _champion(settings: Settings) -> tuple[Champion | None, str | None]:
         data_until=tags.get("data.until"),
         update_of=int(tags[registry.UPDATE_OF]) if registry.UPDATE_OF in tags else None,
         quality=_quality(tags),
-        drift={name.removeprefix("drift/"): float(tags[name]) for name in sorted(tags) if name.startswith("drift/")},
+        drift=tuple(_drift(name, tags[name]) for name in sorted(tags) if name.startswith("drift/")),
         url=f"{settings.mlflow_url}/#/models/{registry.MODEL_NAME}/versions/{found.version}",
     ), None
 
@@ -205,6 +215,13 @@ def _quality(tags: Mapping[str, str]) -> tuple[Quality, ...]:
         if model != CHAMPION_NAME  # the champion of then, beside which this one was judged, is no baseline
     ]
     return tuple(sorted(found, key=lambda quality: (quality.model != RECOMMENDER_NAME, -quality.ndcg_at_10)))
+
+
+def _drift(tag: str, value: str) -> DriftFigure:
+    name = tag.removeprefix("drift/")
+    if name.endswith("_instability"):
+        return DriftFigure(name, float(value), MAX_INSTABILITY)
+    return DriftFigure(name, float(value), MAX_UNKNOWN_ITEMS if name == "unknown_items" else None)
 
 
 def _dag_runs(settings: Settings, service: Service | None, now: datetime) -> tuple[tuple[DagRun, ...], str | None]:

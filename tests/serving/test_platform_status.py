@@ -12,7 +12,7 @@ from freshet.airflow_api import DAGS, PASSWORDS_FILE
 from freshet.contract import Event, EventType
 from freshet.settings import Settings
 from ingestion.event_log import SqliteEventLog
-from serving.platform_status import API, platform_status
+from serving.platform_status import API, DriftFigure, platform_status
 from training import registry
 
 NEWEST = datetime(2025, 1, 5, 8, tzinfo=UTC)
@@ -93,7 +93,7 @@ def test_the_champion_stands_beside_its_baselines_best_first(settings, register_
     assert (champion.quality[0].low, champion.quality[0].high) == (0.045, 0.055)
     assert before <= champion.promoted_at <= datetime.now(UTC)
     assert champion.reason == "the first champion"
-    assert (champion.data_until, champion.drift) == ("2025-06-01", {"unknown_items": 0.125})
+    assert (champion.data_until, champion.drift) == ("2025-06-01", (DriftFigure("unknown_items", 0.125, 0.3),))
     assert champion.url == f"{settings.mlflow_url}/#/models/freshet-recommender/versions/{version}"
 
 
