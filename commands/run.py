@@ -37,6 +37,9 @@ def register(app: typer.Typer) -> None:
         ] = "",
         once: Annotated[bool, typer.Option("--once", help="Leave with exit code 0 after the click")] = False,
         windows_only: Annotated[bool, typer.Option("--windows-only", help="Start the windows, run no chain")] = False,
+        batch_only: Annotated[
+            bool, typer.Option("--batch-only", help="Start Airflow and MLflow alone, beside a `freshet serve`")
+        ] = False,
     ) -> None:
         """Start everything, run the chain where it is not done yet, show a reaction to a click, stay until Ctrl-C."""
         if dataset:
@@ -47,7 +50,7 @@ def register(app: typer.Typer) -> None:
         signal.signal(signal.SIGTERM, _interrupt)
         platform = Platform(load_settings(), console)
         try:
-            platform.run(once=once, windows_only=windows_only)
+            platform.run(once=once, runs_chain=not windows_only and not batch_only, with_api=not batch_only)
         except (ProcessError, ChainError) as error:
             console.print(f"[red]freshet:[/] {error}", highlight=False)
             raise typer.Exit(1) from None
@@ -73,15 +76,15 @@ class Platform:
         self._last_sample = 0.0
         self._started_at = datetime.now(UTC)
 
-    def run(self, *, once: bool, windows_only: bool) -> None:
+    def run(self, *, once: bool, runs_chain: bool = True, with_api: bool = True) -> None:
         """Everything from the first migration to Ctrl-C. Raises ProcessError, ChainError."""
         with only_run_in(self._settings.home):
             if stopped := self._processes.stop_leftovers():
                 self._console.print(f"stopped {stopped} processes that an earlier run had left behind")
-            services.require_free_ports(self._settings)
+            services.require_free_ports(self._settings, with_api)
             try:
-                self._start()
-                if not windows_only:
+                self._start(with_api)
+                if runs_chain:
                     self._run_chain()
                     self._show_reaction()
                     self._print_costs()
@@ -96,13 +99,13 @@ class Platform:
                 finally:
                     self._processes.stop()
 
-    def _start(self) -> None:
+    def _start(self, with_api: bool) -> None:
         environment = services.child_environment(self._settings)
         with self._console.status("preparing the databases"):
             services.prepare(self._settings, environment)
         self._mark("prepare the databases")
-        services.start(self._settings, self._processes, environment)
-        with self._console.status("starting Airflow, MLflow and the API"), AirflowApi(self._settings) as airflow:
+        services.start(self._settings, self._processes, environment, with_api)
+        with self._console.status("starting the servers"), AirflowApi(self._settings) as airflow:
             services.wait_for_airflow(airflow, self._processes, START_SECONDS)
         self._mark("start the services")
 

@@ -57,9 +57,9 @@ def _spelled(value: object) -> str:
     return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
-def require_free_ports(settings: Settings) -> None:
+def require_free_ports(settings: Settings, with_api: bool = True) -> None:
     """Raise ProcessError naming the first port that is taken, and the setting that moves it."""
-    for name in ("api_port", "mlflow_port", "airflow_port"):
+    for name in (*(["api_port"] if with_api else []), "mlflow_port", "airflow_port"):
         require_free_port(getattr(settings, name), PREFIX + name.upper())
 
 
@@ -85,11 +85,12 @@ def prepare(settings: Settings, environment: dict[str, str]) -> None:
             raise ProcessError(f"{name} failed; the end of {log}:\n{_tail(log)}")
 
 
-def start(settings: Settings, processes: Processes, environment: dict[str, str]) -> None:
-    """Start Airflow, MLflow's UI and the API."""
+def start(settings: Settings, processes: Processes, environment: dict[str, str], with_api: bool = True) -> None:
+    """Start Airflow, MLflow's UI and, unless it runs by itself, the API."""
     start_airflow(processes, environment)
     processes.start("mlflow", _mlflow_command(settings), environment)
-    processes.start("api", [sys.executable, "-m", "commands.main", "serve"], environment)
+    if with_api:
+        processes.start("api", [sys.executable, "-m", "commands.main", "serve"], environment)
 
 
 def start_airflow(processes: Processes, environment: dict[str, str]) -> None:
