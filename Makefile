@@ -17,7 +17,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
 .PHONY: help setup run ui test test-fast lint format bench bench-data bench-update bench-serve results-movielens results-retail \
-        results-goodbooks clean
+        results-goodbooks docs clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ results-retail: setup  ## the same of Online Retail
 
 results-goodbooks: setup  ## the same of goodbooks-10k
 	@$(BIN)/python -m benchmarks.results goodbooks $(RESULTS)
+
+docs: setup  ## the documentation as a site, in site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # Only what Freshet itself writes there, so that a wrong FRESHET_HOME cannot cost more than it should.
 clean:  ## forget everything that was computed (in FRESHET_HOME, default ./var)
