@@ -1,9 +1,8 @@
-"""Airflow on one machine: the environment and the command line of its processes, and where its tasks' logs lie."""
+"""Airflow on one machine: the environment and the command line of its processes."""
 
 import json
 import os
 import sys
-from pathlib import Path
 
 from freshet import lineage
 from freshet.airflow_api import PASSWORDS_FILE, USER
@@ -66,8 +65,3 @@ def _patience_with_sqlite() -> dict[str, str]:
 def airflow_command(*arguments: str) -> list[str]:
     """The command line of one Airflow process, from the same environment as this one."""
     return [sys.executable, "-m", "airflow", *arguments]
-
-
-def task_log_folder(settings: Settings, dag_id: str, run_id: str) -> Path:
-    """Where the logs of a run's tasks lie."""
-    return settings.airflow_dir / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}"
