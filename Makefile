@@ -19,7 +19,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
 .PHONY: help setup run ui test test-fast lint format fuzz faults bench bench-data bench-train bench-update bench-serve \
-        results-movielens results-retail results-goodbooks clean
+        results-movielens results-retail results-goodbooks docs fresh-check clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,11 +46,12 @@ test: setup  ## all tests, the end-to-end ones through Airflow included
 test-fast: setup  ## the tests that take seconds
 	@$(BIN)/python -m pytest -m 'not slow' tests
 
-lint: setup  ## style, types, direction of imports, SQL and its names
+lint: setup  ## style, types, direction of imports, dead code, SQL and its names
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/vulture
 	@$(BIN)/sqlfluff lint --processes 2 dbt
 	@$(BIN)/python -m pytest -q --no-header tests/test_dbt_naming.py
 
@@ -87,6 +88,18 @@ results-retail: setup  ## the same of Online Retail
 
 results-goodbooks: setup  ## the same of goodbooks-10k
 	@$(BIN)/python -m benchmarks.results goodbooks $(RESULTS)
+
+docs: setup  ## the documentation as a site, in site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+# Exactly what the README says, in a clone that has nothing of this one, and with no setting of yours.
+fresh-check:  ## half an hour and more: a fresh clone, in which the README's two commands must work
+	@clone=$$(mktemp -d) && trap 'rm -rf "$$clone"' EXIT && git clone --quiet . "$$clone" && cd "$$clone" && \
+	for command in 'make run ONCE=1' 'make test'; do \
+	    grep -qF "\`$$command\`" README.md || { echo "the README does not say: $$command"; exit 1; }; \
+	    echo "\$$ $$command"; \
+	    env -u MAKEFLAGS -u MAKELEVEL $$(env | sed -n 's/^\(FRESHET_[A-Z_]*\)=.*/-u \1/p') $$command || exit 1; \
+	done
 
 # Only what Freshet itself writes there, so that a wrong FRESHET_HOME cannot cost more than it should.
 clean:  ## forget everything that was computed (in FRESHET_HOME, default ./var)

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
-from commands.airflow import CHAIN, AirflowApi, TaskState
+from freshet.airflow_api import CHAIN, AirflowApi, TaskState
 
 POLL_SECONDS = 1.0
 HANDOVER_SECONDS = 20.0

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from commands import services
-from commands.airflow import DAGS, USER, AirflowApi, airflow_password
 from commands.chain import ChainError, ChainRun, where_to_start
 from commands.processes import ProcessError, Processes, only_run_in
 from commands.reaction import click_and_look, print_reaction, typical_user
+from freshet.airflow_api import DAGS, USER, AirflowApi, airflow_password
 from freshet.settings import PREFIX, Settings, load_settings
 from serving.api_keys import passing_key
 
@@ -37,6 +37,9 @@ def register(app: typer.Typer) -> None:
         ] = "",
         once: Annotated[bool, typer.Option("--once", help="Leave with exit code 0 after the click")] = False,
         windows_only: Annotated[bool, typer.Option("--windows-only", help="Start the windows, run no chain")] = False,
+        batch_only: Annotated[
+            bool, typer.Option("--batch-only", help="Start Airflow and MLflow alone, beside a `freshet serve`")
+        ] = False,
     ) -> None:
         """Start everything, run the chain where it is not done yet, show a reaction to a click, stay until Ctrl-C."""
         if dataset:
@@ -47,7 +50,7 @@ def register(app: typer.Typer) -> None:
         signal.signal(signal.SIGTERM, _interrupt)
         platform = Platform(load_settings(), console)
         try:
-            platform.run(once=once, windows_only=windows_only)
+            platform.run(once=once, runs_chain=not windows_only and not batch_only, with_api=not batch_only)
         except (ProcessError, ChainError) as error:
             console.print(f"[red]freshet:[/] {error}", highlight=False)
             raise typer.Exit(1) from None
@@ -73,15 +76,15 @@ class Platform:
         self._last_sample = 0.0
         self._started_at = datetime.now(UTC)
 
-    def run(self, *, once: bool, windows_only: bool) -> None:
+    def run(self, *, once: bool, runs_chain: bool = True, with_api: bool = True) -> None:
         """Everything from the first migration to Ctrl-C. Raises ProcessError, ChainError."""
         with only_run_in(self._settings.home):
             if stopped := self._processes.stop_leftovers():
                 self._console.print(f"stopped {stopped} processes that an earlier run had left behind")
-            services.require_free_ports(self._settings)
+            services.require_free_ports(self._settings, with_api)
             try:
-                self._start()
-                if not windows_only:
+                self._start(with_api)
+                if runs_chain:
                     self._run_chain()
                     self._show_reaction()
                     self._print_costs()
@@ -96,13 +99,13 @@ class Platform:
                 finally:
                     self._processes.stop()
 
-    def _start(self) -> None:
+    def _start(self, with_api: bool) -> None:
         environment = services.child_environment(self._settings)
         with self._console.status("preparing the databases"):
             services.prepare(self._settings, environment)
         self._mark("prepare the databases")
-        services.start(self._settings, self._processes, environment)
-        with self._console.status("starting Airflow, MLflow and the API"), AirflowApi(self._settings) as airflow:
+        services.start(self._settings, self._processes, environment, with_api)
+        with self._console.status("starting the servers"), AirflowApi(self._settings) as airflow:
             services.wait_for_airflow(airflow, self._processes, START_SECONDS)
         self._mark("start the services")
 
@@ -132,7 +135,7 @@ class Platform:
         self._mark("load the champion")
 
     def _show_reaction(self) -> None:
-        user_id, url = typical_user(self._settings.features_dir), services.api_url(self._settings)
+        user_id, url = typical_user(self._settings.features_dir), self._settings.api_url
         if self._settings.api_auth == "keys":
             with passing_key(self._settings.keys_path, "freshet run", ("events:write", "recommend:read")) as key:
                 reaction = click_and_look(url, user_id, key)
@@ -163,11 +166,12 @@ class Platform:
         self._console.print(f"peak memory of all processes: {self._peak_bytes / 1e9:.2f} GB")
 
     def _print_windows(self) -> None:
-        api, login = services.api_url(self._settings), f"{USER} / {airflow_password(self._settings)}"
+        api, login = self._settings.api_url, f"{USER} / {airflow_password(self._settings)}"
         self._console.print("[bold]Your windows[/]")
         for name, url, note in (
-            ("Airflow", services.airflow_url(self._settings), f"login {login}"),
-            ("MLflow", services.mlflow_url(self._settings), "models → freshet-recommender"),
+            ("Front", f"{api}/", "the state of all of it"),
+            ("Airflow", self._settings.airflow_url, f"login {login}"),
+            ("MLflow", self._settings.mlflow_url, "models → freshet-recommender"),
             ("API", f"{api}/docs", "try GET /v1/users/{user_id}/recommendations"),
             ("Shop", f"{api}/shop", "be a user, click, search"),
             ("dbt docs", f"{api}/lineage/", "from a raw event to the model"),

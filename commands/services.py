@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 from pydantic import Secret
 
-from commands.airflow import DAGS, AirflowApi, airflow_command, airflow_environment
+from commands.airflow import airflow_command, airflow_environment
 from commands.processes import ProcessError, Processes, require_free_port
+from freshet.airflow_api import DAGS, AirflowApi
 from freshet.settings import PREFIX, Settings
 
 POLL_SECONDS = 0.3
@@ -56,24 +57,9 @@ def _spelled(value: object) -> str:
     return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
-def mlflow_url(settings: Settings) -> str:
-    """Where MLflow's UI answers."""
-    return f"http://127.0.0.1:{settings.mlflow_port}"
-
-
-def api_url(settings: Settings) -> str:
-    """Where the FastAPI application answers."""
-    return f"http://{settings.api_host}:{settings.api_port}"
-
-
-def airflow_url(settings: Settings) -> str:
-    """Where Airflow's UI answers."""
-    return f"http://127.0.0.1:{settings.airflow_port}"
-
-
-def require_free_ports(settings: Settings) -> None:
+def require_free_ports(settings: Settings, with_api: bool = True) -> None:
     """Raise ProcessError naming the first port that is taken, and the setting that moves it."""
-    for name in ("api_port", "mlflow_port", "airflow_port"):
+    for name in (*(["api_port"] if with_api else []), "mlflow_port", "airflow_port"):
         require_free_port(getattr(settings, name), PREFIX + name.upper())
 
 
@@ -99,11 +85,12 @@ def prepare(settings: Settings, environment: dict[str, str]) -> None:
             raise ProcessError(f"{name} failed; the end of {log}:\n{_tail(log)}")
 
 
-def start(settings: Settings, processes: Processes, environment: dict[str, str]) -> None:
-    """Start Airflow, MLflow's UI and the API."""
+def start(settings: Settings, processes: Processes, environment: dict[str, str], with_api: bool = True) -> None:
+    """Start Airflow, MLflow's UI and, unless it runs by itself, the API."""
     start_airflow(processes, environment)
     processes.start("mlflow", _mlflow_command(settings), environment)
-    processes.start("api", [sys.executable, "-m", "commands.main", "serve"], environment)
+    if with_api:
+        processes.start("api", [sys.executable, "-m", "commands.main", "serve"], environment)
 
 
 def start_airflow(processes: Processes, environment: dict[str, str]) -> None:
@@ -158,7 +145,7 @@ def answers(url: str) -> bool:
 def served_version(settings: Settings) -> str | None:
     """The model version that the API answers with, or None while it has none."""
     try:
-        ready = httpx.get(api_url(settings) + "/readyz", timeout=5).json()
+        ready = httpx.get(settings.api_url + "/readyz", timeout=5).json()
     except (httpx.TransportError, ValueError):
         return None
     model = ready.get("model") or {}

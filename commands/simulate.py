@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from commands import services
-from commands.airflow import CHAIN, DAGS, AirflowApi
 from commands.chain import ChainError, ChainRun
 from commands.growth import Slope, database_size, slopes
 from commands.processes import ProcessError, Processes, only_run_in, require_free_port
+from freshet.airflow_api import CHAIN, DAGS, AirflowApi
 from freshet.contract import Event
 from freshet.settings import PREFIX, Settings, load_settings
 from ingestion.datasets.demo import live_days

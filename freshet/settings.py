@@ -254,6 +254,21 @@ class Settings(BaseSettings):
         return self.home / "models"
 
     @property
+    def api_url(self) -> str:
+        """Where the FastAPI application answers."""
+        return f"http://{self.api_host}:{self.api_port}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """Where MLflow's UI answers."""
+        return f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def airflow_url(self) -> str:
+        """Where Airflow's UI and API answer."""
+        return f"http://127.0.0.1:{self.airflow_port}"
+
+    @property
     def tracking_uri(self) -> str:
         """Where MLflow's runs and registry live."""
         return f"sqlite:///{self.mlflow_dir / 'mlflow.db'}"

@@ -13,6 +13,7 @@ from serving.metrics import MeasureRequests, Metrics
 from serving.problems import install_problem_handlers
 from serving.protection import RequireApiKey, SecurityHeaders, document_keys
 from serving.routes import events, front, health, items, recommendations
+from serving.routes.status import status_router
 from serving.runtime import Runtime
 
 _DESCRIPTION = """Post what users do, get what they are likely to want next.
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (events, recommendations, items, health, front):
         app.include_router(part.router)
     app.include_router(front.lineage_router(settings.home / "dbt" / "target"))
+    app.include_router(status_router(settings))
     _document(app)
     return app
 

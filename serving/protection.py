@@ -17,7 +17,10 @@ from serving.api_keys import Scope as KeyScope
 from serving.problems import ProblemResponse, problem_response
 
 OPEN_PATHS: Final = frozenset(
-    {"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/healthz", "/readyz", "/shop", "/shop.js"}
+    {
+        *("/", "/front.js", "/shop", "/shop.js"),
+        *("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/healthz", "/readyz"),
+    }
 )
 """Pages without data, and what load balancers ask."""
 # As they are sent, since every answer has them.

@@ -21,8 +21,9 @@ import pyarrow as pa
 import pytest
 
 from commands import services
-from commands.airflow import CHAIN, AirflowApi, airflow_command
+from commands.airflow import airflow_command
 from commands.processes import Processes
+from freshet.airflow_api import CHAIN, AirflowApi
 from freshet.contract import Event
 from freshet.data_quality import data_problem
 from freshet.settings import Settings

@@ -35,6 +35,8 @@ MODEL_NAME = "freshet-recommender"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 UPDATE_OF = "update_of"
 """Tag of versions that went on from another one: its number."""
+PROMOTED_AT = "promoted_at"
+"""Tag of versions that are or were champion: since when, the last time."""
 _MAX_TEXT = 5_000
 
 
@@ -163,6 +165,7 @@ def make_champion(tracking_uri: str, version: int, reason: str) -> None:
     if old is not None and old.version != version:
         client.set_registered_model_alias(MODEL_NAME, PREVIOUS, old.version)
     _write_verdict(tracking_uri, version, "champion", reason)
+    note(chosen, {PROMOTED_AT: datetime.now(UTC).isoformat(timespec="seconds")})
     if CHALLENGER in chosen.aliases:
         client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
     # Last, so that a kill before it leaves the old champion, and asking again does the whole once more.

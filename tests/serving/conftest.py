@@ -4,14 +4,18 @@ The world is worked by hand: thirty items of three topics on a line each, so tha
 best with sea-2 and sea-4. Version 1 of the model is for the sea when it knows nothing, version 2 for space.
 """
 
+import itertools
 import json
 import shutil
+import subprocess
+import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -341,3 +345,77 @@ def reading_api(reading_world, tmp_path_factory):
     shutil.copytree(reading_world.home, home)
     with opened_api(reading_world.model_copy(update={"home": home})) as api:
         yield api
+
+
+@pytest.fixture(scope="session")
+def serve():
+    """A function that lets the application of a home answer on a port of loopback, ready, and returns its address."""
+    import uvicorn
+
+    with ExitStack() as running:
+
+        def start(settings):
+            config = uvicorn.Config(create_app(settings), port=0, log_level="critical", log_config=None)
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run)
+            thread.start()
+            running.callback(thread.join)
+            running.callback(setattr, server, "should_exit", True)
+            while not server.started:
+                time.sleep(0.02)
+            url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+            assert wait_for(lambda: httpx.get(url + "/readyz").status_code == 200)
+            return url
+
+        yield start
+
+
+class Page:
+    """One page in a browser, driven through its debugging port."""
+
+    def __init__(self, connection):
+        """Reports from now on, and what was reported before."""
+        self._connection, self._numbers = connection, itertools.count(1)
+        self.errors = []
+        for part in ("Runtime", "Log"):
+            self.command(f"{part}.enable")
+
+    def command(self, method, **parameters):
+        """Give a command of the browser's protocol, and return its result."""
+        number = next(self._numbers)
+        self._connection.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while (answer := json.loads(self._connection.recv(timeout=30))).get("id") != number:
+            is_error = answer["params"].get("entry", {}).get("level") == "error"
+            if is_error or answer["method"] == "Runtime.exceptionThrown":
+                self.errors.append(answer["params"])
+        return answer["result"]
+
+    def evaluate(self, expression):
+        """The value of some JavaScript."""
+        return self.command("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+
+@pytest.fixture(scope="session")
+def open_page(browser, tmp_path_factory):
+    """A function that opens an address in a real browser."""
+    from websockets.sync.client import connect
+
+    with ExitStack() as opened:
+
+        def open_at(url):
+            folder = tmp_path_factory.mktemp("browser")
+            command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+            command += ["--remote-debugging-port=0", f"--user-data-dir={folder}", url]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            opened.callback(process.wait, timeout=30)
+            opened.callback(process.terminate)
+            port_file = folder / "DevToolsActivePort"
+            while not port_file.exists() or not port_file.read_text():
+                assert process.poll() is None, "the browser has ended"
+                time.sleep(0.05)
+            address = f"http://127.0.0.1:{port_file.read_text().split()[0]}/json"
+            while not (pages := [page for page in httpx.get(address).json() if page["url"].startswith(url)]):
+                time.sleep(0.05)
+            return Page(opened.enter_context(connect(pages[0]["webSocketDebuggerUrl"], max_size=None)))
+
+        yield open_at

@@ -1,67 +1,21 @@
 """The page /shop in a real browser: a list, a click that changes it, a search, and text that stays text."""
 
-import itertools
-import json
-import subprocess
-import threading
-import time
-
 import httpx
 import pytest
-
-from serving.app import create_app
 
 EVIL = "<img src=x onerror=\"document.title='broken into'\">"
 
 
 @pytest.fixture(scope="module")
-def shop_url(world):
+def shop_url(world, serve):
     """A running API over the small world."""
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(create_app(world.settings), port=0, log_level="critical", log_config=None))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    while httpx.get(url + "/readyz").status_code != 200:
-        time.sleep(0.1)
-    yield url
-    server.should_exit = True
-    thread.join()
+    return serve(world.settings)
 
 
 @pytest.fixture(scope="module")
-def evaluate(browser, tmp_path_factory, shop_url):
+def evaluate(open_page, shop_url):
     """Evaluates JavaScript in the page, which is open for user "shopper", and returns its value."""
-    from websockets.sync.client import connect
-
-    folder = tmp_path_factory.mktemp("browser")
-    command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    command += ["--remote-debugging-port=0", f"--user-data-dir={folder}", f"{shop_url}/shop?user=shopper"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    port_file = folder / "DevToolsActivePort"
-    while not port_file.exists() or not port_file.read_text():
-        assert process.poll() is None, "the browser has ended"
-        time.sleep(0.05)
-    address = f"http://127.0.0.1:{port_file.read_text().split()[0]}/json"
-    while not (pages := [page for page in httpx.get(address).json() if page["url"].startswith(shop_url)]):
-        time.sleep(0.05)
-    numbers = itertools.count(1)
-    with connect(pages[0]["webSocketDebuggerUrl"], max_size=None) as page:
-
-        def run(expression):
-            number = next(numbers)
-            parameters = {"expression": expression, "returnByValue": True}
-            page.send(json.dumps({"id": number, "method": "Runtime.evaluate", "params": parameters}))
-            while (answer := json.loads(page.recv(timeout=30))).get("id") != number:
-                pass
-            return answer["result"]["result"].get("value")
-
-        yield run
-    process.terminate()
-    process.wait(timeout=30)
+    return open_page(f"{shop_url}/shop?user=shopper").evaluate
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+from datetime import datetime
 from pathlib import Path
 
 import mlflow
@@ -40,6 +41,7 @@ def test_a_version_lives_from_challenger_to_previous(tracking_uri, register):
     champion = registry.champion(tracking_uri)
     assert champion is not None and champion.version == first
     assert champion.tags["verdict_reason"] == "the first champion"
+    assert datetime.fromisoformat(champion.tags["promoted_at"]).tzinfo is not None
     assert registry.by_alias(tracking_uri, "challenger") is None
 
     second = register()

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from commands.airflow import AirflowApi
+from freshet.airflow_api import AirflowApi
 from freshet.settings import Settings
 
 
