@@ -31,7 +31,7 @@ from feast.repo_config import FeastConfigBaseModel
 from feast.type_map import python_values_to_proto_values
 from feast.types import FeastType
 
-from freshet.sqlite import open_database
+from freshet.sqlite import BUSY_SECONDS, open_database
 from nearline.feast_rows import EVENT_TIMESTAMP
 from nearline.packed_rows import PackedRow, merge_rows
 
@@ -45,6 +45,8 @@ WRITE_TAG = "online_write"
 MERGE = "merge"
 """A view with the tag ``online_write: merge`` holds packed user states, and its rows are merged, never replaced."""
 ENTITIES_PER_QUERY = 500
+READ_SECONDS = 0.1
+"""How long a reader waits. None has to, but for whoever takes the file for itself; and answers wait with it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -158,9 +160,11 @@ class EventTimeSqliteOnlineStore(OnlineStore):
     def _transaction(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
         """Take the write lock at once: a transaction that begins by reading cannot wait for it later."""
         with self._connection(config) as connection:
+            _wait_up_to(connection, BUSY_SECONDS)
             connection.execute("BEGIN IMMEDIATE")
             with connection:
                 yield connection
+            _wait_up_to(connection, READ_SECONDS)
 
     @contextmanager
     def _connection(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
@@ -197,7 +201,12 @@ class _Open:
 def _open(path: Path) -> _Open:
     # What a power cut may lose, the next batch brings back.
     connection = open_database(path, survives_power_cut=False)
+    _wait_up_to(connection, READ_SECONDS)
     return _Open(connection, _inode(path), weakref.finalize(threading.current_thread(), connection.close))
+
+
+def _wait_up_to(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1_000)}")
 
 
 def _inode(path: Path) -> int:
