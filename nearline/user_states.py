@@ -1,8 +1,9 @@
 """Users' packed states in Feast's online store: the only file through which the worker touches Feast."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -37,6 +38,10 @@ class UserStates(Protocol):
         """Make these states visible to the next reader."""
         ...
 
+    def forget(self, erased: Mapping[str, datetime]) -> None:
+        """Let nothing be known of these users from before they were erased, now and whoever writes it again."""
+        ...
+
 
 class FeastUserStates:
     """The user's packed row through Feast: read by feature service, pushed in one micro-batch."""
@@ -69,6 +74,14 @@ class FeastUserStates:
         frame = pandas.DataFrame(rows)
         with online_store_errors():
             store.push(RECENT_EVENTS_PUSH, frame, to=PushMode.ONLINE)
+
+    def forget(self, erased: Mapping[str, datetime]) -> None:
+        """Let nothing be known of these users from before they were erased, now and whoever writes it again."""
+        store = self._store()
+        from nearline.online_store import forget_entities
+
+        with online_store_errors():
+            forget_entities(store, "user_id", erased)
 
 
 @lru_cache(maxsize=4)

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import Final
 
-from freshet.contract import Event
+from freshet.contract import Event, EventType, is_erased
 from ingestion.event_log import EventLog
 from nearline.offsets import SqliteOffsets, WorkerLock
 from nearline.session_features import fold, is_folded
@@ -86,7 +86,7 @@ class NearlineWorker:
         batch = self._log.read(self._position, BATCH_SIZE)
         if not batch:
             return 0
-        self._apply([event for _, event in batch if is_folded(event)])
+        self._apply([event for _, event in batch if is_folded(event) or event.event_type is EventType.ERASURE])
         newest = batch[-1][0]
         self._advance(newest)  # visible from now on, whether or not the offset survives
         self._offsets.commit(CONSUMER, newest)
@@ -95,10 +95,15 @@ class NearlineWorker:
     def _apply(self, events: list[Event]) -> None:
         if not events:
             return
-        known = self._states.load(sorted({event.user_id for event in events}))
+        user_ids = sorted({event.user_id for event in events})
+        erased = self._log.erasures(user_ids)
+        if erased:
+            self._states.forget(erased)
+        known = self._states.load(user_ids)
         folded = dict(known)
         for event in events:
-            folded[event.user_id] = fold(folded[event.user_id], event)
+            if not is_erased(event, erased.get(event.user_id)):
+                folded[event.user_id] = fold(folded[event.user_id], event)
         changed = [state for user_id, state in folded.items() if state is not known[user_id]]
         if changed:
             self._states.save(changed)

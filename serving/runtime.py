@@ -17,6 +17,7 @@ from nearline.worker import NearlineWorker
 from serving.api_keys import SqliteApiKeys
 from serving.catalogue import CatalogueFile
 from serving.champion import ChampionWatcher
+from serving.erasure import Erasure
 from serving.event_gateway import EventGateway
 from serving.impressions import ImpressionLogger
 from serving.items import Items
@@ -57,7 +58,9 @@ class Runtime:
         self._offsets = SqliteOffsets(settings.log_path.with_name("offsets.db"))
         self._lock = WorkerLock(settings.log_path.with_name("nearline.lock"))
         self._store = FeastHandle(settings.home)
-        self.worker = NearlineWorker(self._log, FeastUserStates(self._store.get), self._offsets, self._lock)
+        states = FeastUserStates(self._store.get)
+        self.worker = NearlineWorker(self._log, states, self._offsets, self._lock)
+        self.erasure = Erasure(self._log, states, self.worker.wake)
         self._features = FeastOnlineFeatures(self._store.get)
         self._live_items = LiveItems(self._items, self.current)
         self._watcher = ChampionWatcher(
