@@ -49,7 +49,11 @@ MAX_ITEM_NEIGHBOURS = 50
 
 
 class EventType(StrEnum):
-    """What a user did. ``tag`` is the user's own words about an item; ``impression`` is what we showed."""
+    """What a user did. ``tag`` is the user's own words about an item; ``impression`` is what we showed.
+
+    ``erasure`` ends a user: nothing that happened, or was received, until then counts any more. Who has the same id
+    afterwards is another user.
+    """
 
     VIEW = "view"
     CLICK = "click"
@@ -63,6 +67,7 @@ class EventType(StrEnum):
     TAG = "tag"
     SEARCH = "search"
     IMPRESSION = "impression"
+    ERASURE = "erasure"
 
 
 INTERACTION_TYPES = frozenset(
@@ -108,6 +113,11 @@ The setting ``event_weights`` says otherwise for a domain of its own."""
 
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Beyond these no moment is meant: a clock is broken, and so are libraries that count nanoseconds."""
+
+
+def is_erased(event: "Event", erased_at: datetime | None) -> bool:
+    """Whether the event is of the user that was erased at that moment, and not of whoever has the id now."""
+    return erased_at is not None and min(event.occurred_at, event.received_at) <= erased_at
 
 
 def _to_utc(moment: datetime) -> datetime:
@@ -161,7 +171,7 @@ class Event(_Record):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.item_id is None and self.event_type is not EventType.SEARCH:
+        if self.item_id is None and self.event_type not in (EventType.SEARCH, EventType.ERASURE):
             raise ValueError(f"item_id is missing: only a search has none, and this is a {self.event_type}")
         if self.event_type in (EventType.SEARCH, EventType.TAG) and not self.text:
             raise ValueError(f"text is missing: a {self.event_type} is the user's words")

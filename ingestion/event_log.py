@@ -9,7 +9,7 @@ import json
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,8 @@ from freshet.contract import Event, EventType
 from freshet.sqlite import open_database
 
 SCHEMA_VERSION = 1
+_USER_ID = "json_extract(event, '$.user_id')"
+_IS_ERASURE = "json_extract(event, '$.event_type') = 'erasure'"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Row = tuple[str, int, str]
 
@@ -53,6 +55,10 @@ class EventLog(Protocol):
 
     def last_sequence(self) -> int:
         """The sequence of the newest event, 0 when there is none."""
+        ...
+
+    def erasures(self, user_ids: Collection[str] | None = None) -> dict[str, datetime]:
+        """When each of these users was erased last, or everybody who was; others are left out."""
         ...
 
     def repeats(self, after: int, until: datetime) -> tuple[int, int]:
@@ -134,6 +140,17 @@ class SqliteEventLog:
             row = self._reader.execute("SELECT coalesce(max(sequence), 0) FROM events").fetchone()
         return int(row[0])
 
+    def erasures(self, user_ids: Collection[str] | None = None) -> dict[str, datetime]:
+        """When each of these users was erased last, or everybody who was; others are left out."""
+        chosen = None if user_ids is None else json.dumps(list(user_ids))
+        statement = (
+            f"SELECT {_USER_ID}, max(received_at) FROM events WHERE {_IS_ERASURE}"  # noqa: S608 (expressions of our own)
+            f" AND (?1 IS NULL OR {_USER_ID} IN (SELECT value FROM json_each(?1))) GROUP BY 1"
+        )
+        with self._reading:
+            rows = self._reader.execute(statement, (chosen,)).fetchall()
+        return {user_id: EPOCH + timedelta(microseconds=erased_at) for user_id, erased_at in rows}
+
     def repeats(self, after: int, until: datetime) -> tuple[int, int]:
         """How often a known event was sent again, and the number of the last time: those later than number ``after``
         and before the first that came at or after ``until``.
@@ -208,6 +225,7 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
         "CREATE TABLE IF NOT EXISTS repeats (sequence INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL,"
         " received_at INTEGER NOT NULL) STRICT"
     )
+    connection.execute(f"CREATE INDEX IF NOT EXISTS erasures ON events ({_USER_ID}, received_at) WHERE {_IS_ERASURE}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 

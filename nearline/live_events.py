@@ -5,11 +5,12 @@ The log is read once from where the marts end. Folding a little that the marts a
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
-from freshet.contract import Event
+from freshet.contract import Event, is_erased
 from ingestion.event_log import EventLog
 from ingestion.ingest import LIVE, LivePosition
 from ingestion.lake import Lake
@@ -25,10 +26,13 @@ class LiveEvents:
     def __init__(self, log: EventLog, after: int) -> None:
         """Nothing is read yet; ``after`` is the last sequence that every mart knows."""
         self._log, self._end = log, after
+        self.erased: dict[str, datetime] = {}
+        """When users were erased: what the marts still know of them from before is to be nowhere online."""
         self._by_user: dict[str, list[tuple[int, Event]]] = defaultdict(list)
 
     def read_on(self) -> None:
         """Take in what was appended since."""
+        self.erased = self._log.erasures()
         while part := self._log.read(self._end, READ_AT_ONCE):
             for sequence, event in part:
                 if is_folded(event):
@@ -42,8 +46,12 @@ class LiveEvents:
 
     def states(self, state: UserState, position: int) -> Iterator[UserState]:
         """What may be online while the worker stands at ``position``: the state there, and after each later event."""
-        events = self._by_user.get(state.user_id, [])
-        for sequence, event in events:
+        erased_at = self.erased.get(state.user_id)
+        if erased_at and state.known_at and state.known_at <= erased_at:
+            state = UserState(state.user_id)
+        for sequence, event in self._by_user.get(state.user_id, []):
+            if is_erased(event, erased_at):
+                continue
             if sequence > position:
                 yield state
             state = fold(state, event)

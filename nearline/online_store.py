@@ -5,6 +5,7 @@ processes write. This one
 
 - keeps one packed row per entity and view, so that a read is one lookup and never mixes two states;
 - compares event times: an older row never replaces a newer one, in whatever order they arrive (an equal one may);
+- forgets an entity that was erased: rows from before never come back, whoever writes them;
 - merges the rows of a view that is tagged so, where neither of two rows need know all that the other knows;
 - writes ahead (WAL) in short transactions, so that readers never wait and another writer waits milliseconds only.
 """
@@ -13,7 +14,7 @@ import logging
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,6 +49,13 @@ ENTITIES_PER_QUERY = 500
 READ_SECONDS = 0.1
 """How long a reader waits. None has to, but for whoever takes the file for itself; and answers wait with it."""
 
+_CREATE_ERASED = (
+    "CREATE TABLE IF NOT EXISTS erased (entity_key BLOB PRIMARY KEY, erased_at INTEGER NOT NULL) WITHOUT ROWID"
+)
+_ERASE = (
+    "INSERT INTO erased VALUES (?, ?) ON CONFLICT DO UPDATE SET erased_at = excluded.erased_at"
+    " WHERE excluded.erased_at > erased_at RETURNING 1"
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -92,6 +100,22 @@ class EventTimeSqliteOnlineStore(OnlineStore):
         packed = [_pack(_pack_key(config, key), _utc(moment), values) for key, values, moment, _ in data]
         with self._transaction(config) as connection:
             connection.executemany(_upsert(config, table), packed)
+
+    def forget(self, config: RepoConfig, tables: Sequence[FeatureView], erased: Mapping[bytes, datetime]) -> None:
+        """Remove the rows of entities that were erased, and let older ones never come back; newer rows stay.
+
+        A row counts as older up to the end of the day (UTC) on which its entity was erased, where rows are of days.
+        """
+        with self._transaction(config) as connection:
+            connection.execute(_CREATE_ERASED)
+            for key, moment in erased.items():
+                # At first whatever is there goes: a sender's clock may be fast, and a row seem younger than it is.
+                is_news = connection.execute(_ERASE, (key, _to_us(moment))).fetchall()
+                for view in tables:
+                    connection.execute(
+                        f"DELETE FROM {_table_name(config, view)} WHERE entity_key = ? AND (? OR event_time <= ?)",  # noqa: S608
+                        (key, bool(is_news), _to_us(_end_of_erasure(view, moment))),
+                    )
 
     def online_read(
         self,
@@ -141,15 +165,21 @@ class EventTimeSqliteOnlineStore(OnlineStore):
         # Packed before the transaction begins: the time between two is other writers' turn.
         packed = [_pack(_pack_key(config, key), _utc(moment), values) for key, values, moment, _ in rows]
         with self._transaction(config) as connection:
+            erased = _erased(connection, table, [key for key, *_ in packed])
+            packed = [row for row in packed if row[1] > erased.get(row[0], row[1] - 1)]
             connection.executemany(f"{_upsert(config, table)} WHERE excluded.event_time >= event_time", packed)
 
     def _merge(self, config: RepoConfig, table: FeatureView, rows: list[Row]) -> None:
         """Read, merge and write within one transaction: whoever writes next merges with the result."""
         keyed = [(_pack_key(config, key), (_utc(moment), values)) for key, values, moment, _ in rows]
         with self._transaction(config) as connection:
-            known = dict(_read(connection, config, table, [key for key, _ in keyed]))
+            keys = [key for key, _ in keyed]
+            erased = _erased(connection, table, keys)
+            known = dict(_read(connection, config, table, keys))
             changed: dict[bytes, PackedRow] = {}
             for key, row in keyed:
+                if key in erased and _to_us(row[0]) <= erased[key]:
+                    continue
                 merged = merge_rows(known[key], row) if key in known else row
                 if merged is not known.get(key):
                     known[key] = changed[key] = merged
@@ -246,6 +276,39 @@ def replace_rows(store: FeatureStore, view_name: str, join_key: str, rows: dict[
     EventTimeSqliteOnlineStore().replace(store.config, view, data)
 
 
+def forget_entities(store: FeatureStore, join_key: str, erased: Mapping[str, datetime]) -> None:
+    """Let nothing be known of these entities from before they were erased; a row of a later time is of a new one."""
+    views = [view for view in store.list_feature_views() if view.online and join_key in view.join_keys]
+    keys = {
+        _pack_key(store.config, EntityKey(join_keys=[join_key], entity_values=[Value(string_val=entity_id)])): moment
+        for entity_id, moment in erased.items()
+    }
+    EventTimeSqliteOnlineStore().forget(store.config, views, keys)
+
+
+def _end_of_erasure(view: FeatureView, moment: datetime) -> datetime:
+    """Until when a row of this view may still tell of somebody who was erased at that moment."""
+    if view.tags.get(WRITE_TAG) == MERGE:
+        return moment
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def _erased(connection: sqlite3.Connection, view: FeatureView, keys: Sequence[bytes]) -> dict[bytes, int]:
+    """Until when rows of these entities are of somebody who was erased, in microseconds; few were."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'erased'").fetchone():
+        return {}
+    found: dict[bytes, int] = {}
+    for start in range(0, len(keys), ENTITIES_PER_QUERY):
+        part = keys[start : start + ENTITIES_PER_QUERY]
+        found.update(
+            connection.execute(
+                f"SELECT entity_key, erased_at FROM erased WHERE entity_key IN ({', '.join('?' * len(part))})",  # noqa: S608
+                part,
+            ).fetchall()
+        )
+    return {key: _to_us(_end_of_erasure(view, _EPOCH + at * _MICROSECOND)) for key, at in found.items()}
+
+
 def _value(value: Any, feast_type: FeastType) -> Value:
     [packed] = python_values_to_proto_values([value], feast_type.to_value_type())
     return packed  # type: ignore[no-any-return]
@@ -273,10 +336,14 @@ def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
+def _to_us(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
 def _pack(key: bytes, event_time: datetime, values: dict[str, Value]) -> tuple[bytes, int, str, bytes]:
     return (
         key,
-        (event_time - _EPOCH) // _MICROSECOND,
+        _to_us(event_time),
         "\n".join(values),
         RepeatedValue(val=values.values()).SerializeToString(),
     )

@@ -1,7 +1,7 @@
 """Users' packed states in Feast's online store: the only file through which the worker touches Feast."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -33,6 +33,10 @@ class UserStates(Protocol):
 
     def save(self, states: Iterable[UserState]) -> None:
         """Make these states visible to the next reader."""
+        ...
+
+    def forget(self, erased: Mapping[str, datetime]) -> None:
+        """Let nothing be known of these users from before they were erased, now and whoever writes it again."""
         ...
 
 
@@ -92,6 +96,14 @@ def _entity_key(user_id: str) -> Any:
 def _utc(moment: datetime) -> datetime:
     """Without a zone is Feast's way of writing UTC."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+    def forget(self, erased: Mapping[str, datetime]) -> None:
+        """Let nothing be known of these users from before they were erased, now and whoever writes it again."""
+        store = self._store()
+        from nearline.online_store import forget_entities
+
+        with online_store_errors():
+            forget_entities(store, "user_id", erased)
 
 
 @lru_cache(maxsize=4)

@@ -151,7 +151,7 @@ class _Verifier:
     def _allowed(self, mart: Mart, row: Row, position: int) -> list[Row]:
         """What the online row may be: just one row, unless the worker is folding this user's events right now."""
         if mart.view != USER_RECENT_EVENTS:
-            return [row]
+            return [{}, row] if row[mart.join_key] in self.live.erased else [row]
         states = self.live.states(from_feature_row(row["user_id"], row), position)
         return [{} if state.known_at is None else to_feature_row(state) for state in states]
 
@@ -167,11 +167,16 @@ class _Verifier:
         """Replace the rows, and return how many are right now."""
         from nearline.online_store import replace_rows
 
-        replace_rows(self.store, mart.view, mart.join_key, {wrong.entity_id: wrong.expected for wrong in mismatches})
+        right = {wrong.entity_id: wrong.expected for wrong in mismatches if wrong.expected}
+        replace_rows(self.store, mart.view, mart.join_key, right)
+        if mart.join_key == "user_id":
+            users = {wrong.entity_id for wrong in mismatches} & self.live.erased.keys()
+            FeastUserStates(lambda: self.store).forget({user_id: self.live.erased[user_id] for user_id in users})
         if mart.view == USER_RECENT_EVENTS:
             # What the worker pushed between the comparison and the replacement is folded once more.
             self.live.read_on()
-            FeastUserStates(lambda: self.store).save([self._newest_state(wrong.mart_row) for wrong in mismatches])
+            newest = [self._newest_state(wrong.mart_row) for wrong in mismatches]
+            FeastUserStates(lambda: self.store).save([state for state in newest if state.known_at])
         return len(mismatches) - len(self._mismatches(mart, [wrong.mart_row for wrong in mismatches]))
 
     def _newest_state(self, row: Row) -> UserState:

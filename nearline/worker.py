@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import Final
 
-from freshet.contract import Event
+from freshet.contract import Event, EventType, is_erased
 from ingestion.event_log import EventLog
 from nearline.offsets import SqliteOffsets, WorkerLock
 from nearline.session_features import fold, is_folded
@@ -96,7 +96,7 @@ class NearlineWorker:
         if newest == began:
             return 0
         with self._traces.fold(began, newest):
-            self._apply([event for _, event in events if is_folded(event)])
+            self._apply([each for _, each in events if is_folded(each) or each.event_type is EventType.ERASURE])
         self._advance(newest)  # visible from now on, whether or not the offset survives
         self._offsets.commit(CONSUMER, newest)
         return newest - began
@@ -104,10 +104,15 @@ class NearlineWorker:
     def _apply(self, events: list[Event]) -> None:
         if not events:
             return
-        known = self._states.load(sorted({event.user_id for event in events}))
+        user_ids = sorted({event.user_id for event in events})
+        erased = self._log.erasures(user_ids)
+        if erased:
+            self._states.forget(erased)
+        known = self._states.load(user_ids)
         folded = dict(known)
         for event in events:
-            folded[event.user_id] = fold(folded[event.user_id], event)
+            if not is_erased(event, erased.get(event.user_id)):
+                folded[event.user_id] = fold(folded[event.user_id], event)
         changed = [state for user_id, state in folded.items() if state is not known[user_id]]
         if changed:
             with self._traces.span("push features", {"freshet.n_users": len(changed)}):

@@ -12,7 +12,7 @@ from serving.body_limit import BodyLimit
 from serving.metrics import MeasureRequests, Metrics
 from serving.problems import install_problem_handlers
 from serving.protection import RequireApiKey, SecurityHeaders, document_keys
-from serving.routes import events, front, health, items, recommendations
+from serving.routes import events, front, health, items, recommendations, users
 from serving.routes.status import status_router
 from serving.runtime import Runtime
 
@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     app.add_middleware(MeasureRequests, metrics=metrics)
     install_problem_handlers(app)
-    for part in (events, recommendations, items, health, front):
+    for part in (events, recommendations, items, users, health, front):
         app.include_router(part.router)
     app.include_router(front.lineage_router(settings.home / "dbt" / "target"))
     app.include_router(status_router(settings))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from serving.erasure import Erasure
 from serving.event_forms import CLOUD_EVENT, CLOUD_EVENT_BATCH
 from serving.items import Items
 from serving.problems import ProblemError, is_json, unsupported_media_type
@@ -59,6 +60,11 @@ async def get_items(runtime: RuntimeDep) -> Items:
     return runtime.items
 
 
+async def get_erasure(runtime: RuntimeDep) -> Erasure:
+    """Forgets users."""
+    return runtime.erasure
+
+
 class EventBody:
     """The bytes of a request that brings events, and what they were announced as."""
 
@@ -88,5 +94,6 @@ ProfilesDep = Annotated[Profiles, Depends(get_profiles)]
 ShownDep = Annotated[ShownLists, Depends(get_shown)]
 SearchDep = Annotated[Search, Depends(get_search)]
 ItemsDep = Annotated[Items, Depends(get_items)]
+ErasureDep = Annotated[Erasure, Depends(get_erasure)]
 JsonBodyDep = Annotated[bytes, Depends(get_json_body)]
 EventBodyDep = Annotated[EventBody, Depends(get_event_body)]

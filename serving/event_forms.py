@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 from pydantic import ValidationError
 from uuid6 import uuid7
 
-from freshet.contract import MAX_EVENT_BYTES, Event
+from freshet.contract import MAX_EVENT_BYTES, Event, EventType
 from serving.problems import field_problems, shown, summary
 from serving.strict_json import json_fault
 
@@ -47,6 +47,8 @@ def to_event(raw: Any, received_at: datetime, *, is_cloud_event: bool) -> Event:
         raise RejectedEventError(f"the event {fault}")
     fields = _from_cloud_event(raw) if is_cloud_event else dict(raw)
     fields["event_type"] = _event_type(fields.get("event_type"))
+    if fields["event_type"] == EventType.ERASURE:
+        raise RejectedEventError("event_type: an erasure is no event that is sent: DELETE /v1/users/{user_id}")
     if fields.get("event_id") is None:
         fields["event_id"] = str(uuid7())
     if fields.get("occurred_at") is None:

@@ -169,6 +169,9 @@ ITEM_STORED: Final = {**ITEM, "is_recommendable": True}
 ITEM_DELETED: Final = {"item_id": "new-318", "deleted_at": "2025-06-01T12:00:00.120000Z"}
 
 
+USER_ERASED: Final = {"user_id": "42", "erased_at": "2025-06-01T12:00:00.120000Z", "freshness_token": "18232"}
+
+
 def _item_schema() -> dict[str, Any]:
     """The contract's item, without what the path and the server's clock say."""
     schema = Item.model_json_schema()
@@ -229,6 +232,8 @@ def _event_schema() -> dict[str, Any]:
         for name, field in schema["properties"].items()
         if name != "received_at"
     }
+    types = schema["properties"]["event_type"]
+    schema["properties"]["event_type"] = types | {"enum": [name for name in types["enum"] if name != "erasure"]}
     schema["properties"]["properties"] = {"type": "object", "description": "Anything else, as JSON"}
     schema["required"] = ["event_type", "user_id"]
     return schema

@@ -18,6 +18,7 @@ from nearline.worker import NearlineWorker
 from serving.api_keys import SqliteApiKeys
 from serving.catalogue import CatalogueFile
 from serving.champion import ChampionWatcher
+from serving.erasure import Erasure
 from serving.event_gateway import EventGateway
 from serving.impressions import ImpressionLogger
 from serving.items import Items
@@ -61,6 +62,7 @@ class Runtime:
         self._traces = traces = open_traces(str(settings.otlp_endpoint) if settings.otlp_endpoint else None)
         states = FeastUserStates(self._store.get)
         self.worker = NearlineWorker(self._log, states, self._offsets, self._lock, traces)
+        self.erasure = Erasure(self._log, states, self.worker.wake)
         self._features = FeastOnlineFeatures(self._store.get)
         self._live_items = LiveItems(self._items, self.current)
         self._watcher = ChampionWatcher(

@@ -231,6 +231,14 @@ class ItemDeleted(_Out):
     deleted_at: datetime
 
 
+class UserErased(_Out):
+    """The receipt for a user who is forgotten."""
+
+    user_id: str
+    erased_at: datetime = Field(description="What happened, or was received, until then counts no more")
+    freshness_token: str = Field(description="Of the erasure, as an event has one")
+
+
 class EventResult(_Out):
     """What became of one event."""
 

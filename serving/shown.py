@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from freshet.contract import Event
+from freshet.contract import Event, is_erased
 from ingestion.event_log import EventLog
 from serving.impressions import impression_id
 from serving.problems import ProblemError
@@ -29,8 +29,10 @@ class ShownLists:
         event_ids = [impression_id(str(recommendation_id), rank) for rank in range(1, MAX_LIST_LENGTH + 1)]
         while not (events := self.log.find(event_ids)) and _is_on_its_way(recommendation_id):
             time.sleep(_LOOK_SECONDS)
-        if not events:
-            raise ProblemError(404, f"no list {recommendation_id} was shown: check the id, or the list was empty")
+        if not events or is_erased(events[0], self.log.erasures([events[0].user_id]).get(events[0].user_id)):
+            raise ProblemError(
+                404, f"no list {recommendation_id} was shown: check the id; it was empty, or its user is erased"
+            )
         properties: dict[str, Any] = events[0].properties
         return ShownRecommendations(
             recommendation_id=str(recommendation_id),

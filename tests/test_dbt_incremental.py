@@ -1,5 +1,7 @@
 """Building the marts as ingestions arrive, in whatever order, gives what building them at once gives."""
 
+import shutil
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,8 +10,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from freshet.contract import Event
 from freshet.dbt_project import run_dbt
 from freshet.settings import Settings
+from ingestion.event_log import SqliteEventLog
+from ingestion.ingest import ingest_live_events
 from ingestion.lake import Lake
 from ingestion.lake_schema import RecordType
 from ingestion.landing import RawBatch, RawRow
@@ -25,7 +30,19 @@ def events(draw):
     """An event as a client sends it, on time, late, or from a clock that runs ahead."""
     occurred_at = START + timedelta(minutes=draw(MINUTES))
     received_at = occurred_at + timedelta(minutes=draw(st.sampled_from([0, 0, 0, -4, 90, 3_000])))
-    kinds = ["view", "click", "purchase", "purchase", "rating", "hide", "impression", "impression", "tag", "search"]
+    kinds = [
+        "view",
+        "click",
+        "purchase",
+        "purchase",
+        "rating",
+        "hide",
+        "impression",
+        "impression",
+        "tag",
+        "search",
+        "erasure",
+    ]
     kind = draw(st.sampled_from(kinds))
     record = {
         "event_type": kind,
@@ -106,8 +123,6 @@ def test_any_sequence_of_builds_gives_what_one_build_from_nothing_gives(tmp_path
 @pytest.fixture(scope="module")
 def built_twice(built_home, tmp_path_factory):
     """The small world, and a build in which nothing is new."""
-    import shutil
-
     home = tmp_path_factory.mktemp("twice") / "home"
     shutil.copytree(built_home, home)
     before = contents(home)
@@ -118,3 +133,46 @@ def built_twice(built_home, tmp_path_factory):
 def test_a_build_without_news_changes_nothing(built_twice):
     before, after = built_twice
     assert before == after
+
+
+def of_user(home: Path, user_id: str) -> dict[str, int]:
+    """How many rows each table of what people did, staging apart, has of a user."""
+    with duckdb.connect(str(Settings(home=home).warehouse_path), read_only=True) as warehouse:
+        tables = (
+            "SELECT table_name FROM duckdb_columns() WHERE column_name = 'user_id' AND NOT internal"
+            " AND table_name NOT LIKE 'stg%' AND table_name <> 'int_users_erased'"
+        )
+        names = [name for (name,) in warehouse.execute(tables).fetchall()]
+        count = "SELECT count(*) FROM {} WHERE user_id = ?"
+        return {name: warehouse.execute(count.format(name), [user_id]).fetchall()[0][0] for name in names}
+
+
+def test_the_next_build_leaves_an_erased_user_out_of_every_mart(built_home, tmp_path):
+    """Ann of the small world is erased. An event of before arrives late; the one of afterwards is another user's."""
+    settings = Settings(home=tmp_path / "home")
+    shutil.copytree(built_home, settings.home)
+    ann_before, zoe_before = of_user(settings.home, "ann"), of_user(settings.home, "zoë")
+    assert ann_before["fct_interactions"] > 1
+    erased_at = datetime(2025, 6, 1, tzinfo=UTC)
+    told = [("erasure", 0, 0), ("view", -60, 10), ("view", 20, 20)]
+    with closing(SqliteEventLog(settings.log_path)) as log:
+        log.append(
+            [
+                Event(
+                    event_id=f"e{number}",
+                    event_type=event_type,
+                    user_id="ann",
+                    item_id=None if event_type == "erasure" else "i1",
+                    occurred_at=erased_at + timedelta(minutes=occurred),
+                    received_at=erased_at + timedelta(minutes=received),
+                )
+                for number, (event_type, occurred, received) in enumerate(told)
+            ]
+        )
+    ingest_live_events(settings, erased_at + timedelta(days=1))
+    run_dbt(settings.home, ["build", "--quiet"])
+    after = of_user(settings.home, "ann")
+    assert after["fct_interactions"] == 1
+    # One view counts within 1, 7 and 30 days, and then only ever.
+    assert {name: n for name, n in after.items() if n > 1} == {"fct_user_activity_daily": 4}
+    assert of_user(settings.home, "zoë") == zoe_before

@@ -52,7 +52,7 @@ facts_of_users as (
     select
         user_id,
         known_at
-    from {{ ref("stg_lake__events") }}
+    from {{ ref("int_events") }}
     where text is not null and {{ is_touched("user_id") }}
 
     union all

@@ -133,7 +133,8 @@ def test_what_is_left_out_is_empty():
 
 
 def test_what_was_only_shown_or_said_is_no_interaction():
-    assert set(EventType) - INTERACTION_TYPES == {EventType.IMPRESSION, EventType.SEARCH, EventType.TAG}
+    others = {EventType.IMPRESSION, EventType.SEARCH, EventType.TAG, EventType.ERASURE}
+    assert set(EventType) - INTERACTION_TYPES == others
     assert NEGATIVE_TYPES < INTERACTION_TYPES
 
 

@@ -154,6 +154,21 @@ def test_searches_and_impressions_only_move_the_position(log, states, make_worke
     assert states.load([user]) == {user: UserState(user)}
 
 
+def test_an_erasure_ends_a_user_and_no_replay_brings_them_back(log, states, offsets, make_worker, user):
+    old, late, new = event(user, 1), event(user, 2), event(user, 30)
+    late = late.model_copy(update={"received_at": NOW + timedelta(seconds=20)})
+    erasure = event(user, 10, event_type="erasure")
+    log.append([old])
+    drain(make_worker())
+    log.append([erasure, late, new])
+    drain(make_worker())
+    assert states.load([user]) == {user: folded([new])}
+    offsets.commit(CONSUMER, 0)
+    drain(make_worker())
+    states.save([folded([old])])  # a batch of before
+    assert states.load([user]) == {user: folded([new])}
+
+
 def test_a_second_process_stands_by_and_takes_over(log, states, make_worker, tmp_path, user):
     first, second = make_worker(), make_worker()
     first.start()

@@ -10,7 +10,7 @@ with new_impressions as (
         ingestion_id,
         {{ json_integer("properties", "rank") }} as impression_rank,
         occurred_at
-    from {{ ref("stg_lake__events") }}
+    from {{ ref("int_events") }}
     where event_type = 'impression' and recommendation_id is not null and {{ is_new() }}
 
 ),

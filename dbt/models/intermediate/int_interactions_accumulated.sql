@@ -6,7 +6,7 @@ with reversals as (
     select
         event_id,
         coalesce({{ json_list_length("properties", "reverses") }}, 0) as n_reversed
-    from {{ ref("stg_lake__events") }}
+    from {{ ref("int_events") }}
     where {{ is_return("event_type", "value") }} and {{ is_new() }}
 
 ),

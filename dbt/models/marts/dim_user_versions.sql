@@ -1,12 +1,12 @@
 with users as (
 
-    select * from {{ ref("stg_lake__users") }}
+    select * from {{ ref("int_users") }}
 
 ),
 
 events as (
 
-    select * from {{ ref("stg_lake__events") }}
+    select * from {{ ref("int_events") }}
 
 ),
 

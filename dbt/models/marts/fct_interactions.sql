@@ -10,7 +10,7 @@ with new_interactions as (
     select
         *,
         event_type in {{ literals(var("negative_types")) }} or {{ is_return("event_type", "value") }} as is_negative
-    from {{ ref("stg_lake__events") }}
+    from {{ ref("int_events") }}
     where event_type in {{ literals(var("interaction_types")) }} and {{ is_new() }}
 
 ),

@@ -70,7 +70,7 @@ impressions as (
         count(*) as n_impressions,
         count(answered.impression_event_id) as n_answered,
         max(events.known_at) as known_at
-    from {{ ref("stg_lake__events") }} as events
+    from {{ ref("int_events") }} as events
     left join answered on events.event_id = answered.impression_event_id
     where events.event_type = 'impression'
     group by events.item_id

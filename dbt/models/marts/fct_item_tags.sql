@@ -1,6 +1,6 @@
 with events as (
 
-    select * from {{ ref("stg_lake__events") }}
+    select * from {{ ref("int_events") }}
 
 ),
 

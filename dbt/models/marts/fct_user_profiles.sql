@@ -11,7 +11,7 @@ with items_with_news as (
 users_with_news as (
 
     select user_id
-    from {{ ref("stg_lake__events") }}
+    from {{ ref("int_events") }}
     where {{ is_new() }} and (text is not null or event_type in {{ literals(var("interaction_types")) }})
 
     union distinct
@@ -52,7 +52,7 @@ sessions as (
 events as (
 
     select all_events.*
-    from {{ ref("stg_lake__events") }} as all_events
+    from {{ ref("int_events") }} as all_events
     inner join users_with_news on all_events.user_id = users_with_news.user_id
     where all_events.text is not null
 
