@@ -76,6 +76,14 @@ class FeastUserStates:
         with online_store_errors():
             provider.online_write_batch(store.config, view, rows, None)
 
+    def forget(self, erased: Mapping[str, datetime]) -> None:
+        """Let nothing be known of these users from before they were erased, now and whoever writes it again."""
+        store = self._store()
+        from nearline.online_store import forget_entities
+
+        with online_store_errors():
+            forget_entities(store, "user_id", erased)
+
 
 @lru_cache(maxsize=4)
 def _provider_and_view(store: Any) -> tuple[Any, Any]:
@@ -96,14 +104,6 @@ def _entity_key(user_id: str) -> Any:
 def _utc(moment: datetime) -> datetime:
     """Without a zone is Feast's way of writing UTC."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-
-    def forget(self, erased: Mapping[str, datetime]) -> None:
-        """Let nothing be known of these users from before they were erased, now and whoever writes it again."""
-        store = self._store()
-        from nearline.online_store import forget_entities
-
-        with online_store_errors():
-            forget_entities(store, "user_id", erased)
 
 
 @lru_cache(maxsize=4)

@@ -41,7 +41,8 @@ from training.ratings import RatingRow, Ratings, judge_ratings
 from training.results_table import CUTS, ListFigures, per_user_of, rows_of
 from training.slices import NEEDS_CLOCK, slices_of
 from training.snapshot import Snapshot, Targets
-from training.stages import Earlier, Stage, Stopwatch, choose, prepare_stage, refit
+from training.stages import Earlier, Stage, choose, prepare_stage, refit
+from training.stopwatch import Stopwatch
 from training.variants import PARTS, WITHOUT, Variants
 
 logger = logging.getLogger(__name__)

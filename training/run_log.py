@@ -13,7 +13,8 @@ from training.continuation import FOLDER as CONTINUATION
 from training.llm_recommender import HEADS
 from training.registry import UPDATE_OF
 from training.results_table import Row
-from training.stages import Choices, Stopwatch
+from training.stages import Choices
+from training.stopwatch import Stopwatch
 from training.tracking import log_bundle, training_run
 
 

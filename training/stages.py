@@ -7,9 +7,8 @@ folder; a run that was killed finds it there and goes on.
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.files import write_text
-from freshet.memory import forget_peak, peak_bytes
 from training.baseline_families import EVERY_RUN, Material
 from training.baseline_tuning import QUICK, BaselineChoices, choose_baselines
 from training.blend import REGIMES
@@ -31,6 +29,7 @@ from training.sequence_head import SequenceScorer
 from training.sequence_network import SequenceNetwork
 from training.sequence_training import TorchSequence, TrainedSequence, Validate, WarmStart, train_sequence
 from training.snapshot import Snapshot, Targets
+from training.stopwatch import Stopwatch
 from training.text_tower import encode_texts
 from training.time_budget import TimeBudget
 from training.transitions import fit_transitions
@@ -52,29 +51,6 @@ _BLEND_SCORES_PER_MINUTE = 12e6
 """A tenth of what all heads together score while their weights are found."""
 _FITS_TO_COME = 3
 """Of the item-item head, after the one whose time is known: as chosen, for the test, and on everything."""
-
-
-@dataclass
-class Stopwatch:
-    """Where the time and the memory go, by the name of the step."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    cpu_seconds: dict[str, float] = field(default_factory=dict)
-    """Of all threads; unlike ``seconds``, they do not grow when others keep the machine busy."""
-    peak_bytes: dict[str, int] = field(default_factory=dict)
-    """The most that the process held at once during the step, what lay there before it included."""
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time one step and say so."""
-        forget_peak()
-        started, used = time.perf_counter(), time.process_time()
-        yield
-        took, cpu = time.perf_counter() - started, time.process_time() - used
-        self.seconds[name] = self.seconds.get(name, 0.0) + took
-        self.cpu_seconds[name] = self.cpu_seconds.get(name, 0.0) + cpu
-        self.peak_bytes[name] = max(self.peak_bytes.get(name, 0), peak_bytes())
-        logger.info("%s took %.1f s, %.1f s of CPU", name, took, cpu)
 
 
 @dataclass(frozen=True)

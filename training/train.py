@@ -41,7 +41,8 @@ from training.results_table import Row, per_user, results_table
 from training.run_log import log_run
 from training.slices import slices_of
 from training.snapshot import FOREVER, Snapshot, Targets
-from training.stages import Choices, Earlier, Stage, Stopwatch, choose, prepare_stage, refit
+from training.stages import Choices, Earlier, Stage, choose, prepare_stage, refit
+from training.stopwatch import Stopwatch
 from training.text_tower import encode_texts
 from training.time_budget import TimeBudget
 from training.tracking import client_of
