@@ -163,7 +163,11 @@ def _readiness(status: "PlatformStatus") -> Iterator[Check]:
     service = status.service(API)
     if service.state != "answers":
         return
-    ready = httpx.get(f"{service.url}/readyz", timeout=ANSWER_SECONDS).json()
+    try:
+        ready = httpx.get(f"{service.url}/readyz", timeout=ANSWER_SECONDS).json()
+    except httpx.TransportError as error:
+        yield Check("answers", "warning", f"the API fell silent: {error}", "ask again; see logs/api.log")
+        return
     faults = [*ready["reasons"], *ready["warnings"]]
     if faults:
         yield Check("answers", "warning", "; ".join(faults), "see docs/guides/operate.md")

@@ -88,7 +88,7 @@ def prepare(settings: Settings, environment: dict[str, str]) -> None:
 def start(settings: Settings, processes: Processes, environment: dict[str, str], with_api: bool = True) -> None:
     """Start Airflow, MLflow's UI and, unless it runs by itself, the API."""
     start_airflow(processes, environment)
-    processes.start("mlflow", _mlflow_command(settings), environment)
+    processes.start("mlflow", mlflow_command(settings), environment)
     if with_api:
         processes.start("api", [sys.executable, "-m", "commands.main", "serve"], environment)
 
@@ -116,7 +116,8 @@ def _are_read(airflow: AirflowApi) -> bool:
     return all(airflow.has_dag(dag_id) for dag_id in DAGS)
 
 
-def _mlflow_command(settings: Settings) -> list[str]:
+def mlflow_command(settings: Settings) -> list[str]:
+    """The command line of MLflow's UI over this home's runs and registry."""
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--backend-store-uri", settings.tracking_uri),

@@ -57,6 +57,9 @@ class Board:
     platform: PlatformStatus
 
 
+_AS_JSON: Final = TypeAdapter(Board)
+
+
 class StatusBoard:
     """The newest look as JSON; ``newest`` is called from the event loop alone."""
 
@@ -82,7 +85,7 @@ class StatusBoard:
             answers=answers_of(runtime.metrics),
             platform=platform_status(self._settings, (MLFLOW, AIRFLOW)),
         )
-        self._seen = time.monotonic(), TypeAdapter(Board).dump_json(board)
+        self._seen = time.monotonic(), _AS_JSON.dump_json(board)
 
 
 def answers_of(metrics: Metrics) -> Answers:
