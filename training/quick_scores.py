@@ -46,6 +46,18 @@ class Shortlist:
         return np.asarray(sum(self.parts.values()), dtype=np.float32)
 
 
+class _Opened(Protocol):
+    """One head's scores for one question."""
+
+    def favourites(self, n: int, may_be_shown: Mask) -> Items:
+        """About the n best items that may be shown (V,), some of them twice."""
+        ...
+
+    def at(self, items: Items) -> Scores:
+        """(C,) normalised over the catalogue."""
+        ...
+
+
 @dataclass(frozen=True)
 class QuickScores:
     """A recommender, prepared for one question at a time."""
@@ -121,7 +133,7 @@ class QuickScores:
             parts = {head: weight * opened[head].at(items) for head, weight in weights.items()}
         return Shortlist(items, parts) if len(items) >= n and parts else None
 
-    def _opened(self, head: str, batch: HistoryBatch, page: "_Page") -> "_Opened":
+    def _opened(self, head: str, batch: HistoryBatch, page: "_Page") -> _Opened:
         recommender = self.recommender
         if head in WINDOWS:
             return _Trend(self.trends[head])
@@ -140,18 +152,6 @@ class QuickScores:
         neighbours = recommender.item_item if head == "item_item" else recommender.transitions
         products = neighbours.weights[met] * counts[:, None]
         return page.filled(neighbours.items[met].ravel(), products.ravel(), neighbours)
-
-
-class _Opened(Protocol):
-    """One head's scores for one question."""
-
-    def favourites(self, n: int, may_be_shown: Mask) -> Items:
-        """About the n best items that may be shown (V,), some of them twice."""
-        ...
-
-    def at(self, items: Items) -> Scores:
-        """(C,) normalised over the catalogue."""
-        ...
 
 
 @dataclass(frozen=True)

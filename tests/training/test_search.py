@@ -28,7 +28,8 @@ def small_trials(monkeypatch, world_settings):
 READ = module.read_marts
 
 
-def test_a_finished_trial_is_not_repeated_and_slots_differ(search, small_trials):
+@pytest.mark.usefixtures("small_trials")
+def test_a_finished_trial_is_not_repeated_and_slots_differ(search):
     values = [search.run_trial(slot) for slot in (USUAL, 1, 2)]
     assert [search.run_trial(slot) for slot in (USUAL, 1, 2)] == values
     trials = search.study().get_trials()
@@ -37,7 +38,8 @@ def test_a_finished_trial_is_not_repeated_and_slots_differ(search, small_trials)
     assert trials[1].params != trials[2].params
 
 
-def test_a_killed_trial_goes_on_with_the_same_settings_from_its_last_epoch(search, small_trials, monkeypatch):
+@pytest.mark.usefixtures("small_trials")
+def test_a_killed_trial_goes_on_with_the_same_settings_from_its_last_epoch(search, monkeypatch):
     def killed(*_, **__):
         raise KeyboardInterrupt
 
