@@ -64,7 +64,7 @@ class Search:
         """The search on the marts as they are. Raises SearchError where the sequence head is left out, DatasetError."""
         if config.epochs == 0:
             raise SearchError("epochs is 0, which leaves the sequence head out: there is nothing to search for")
-        config = replace(config, sequence=SequenceConfig(), update_of=None, budget_minutes=None)
+        config = replace(config, sequence=SequenceConfig(), update_of=None, budget_minutes=None, debias=0.0)
         content_hash = read_marts(settings.features_dir, config.as_of).content_hash
         folder = settings.models_dir / "search" / config.key(content_hash)
         folder.mkdir(parents=True, exist_ok=True)
