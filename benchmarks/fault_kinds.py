@@ -8,6 +8,10 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from dataclasses import dataclass
 from pathlib import Path
 
+from freshet.feature_store import apply, materialize
+from freshet.settings import Settings
+from nearline.verification import verify_features
+
 
 class NotHereError(RuntimeError):
     """This machine does not let us cause the fault; the message says why."""
@@ -39,19 +43,21 @@ def _away(*paths: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _damaged(database: Path) -> Iterator[None]:
-    """Nonsense where SQLite's header was, written below the running process."""
-    with closing(sqlite3.connect(database)) as connection:
+def _damaged(home: Path) -> Iterator[None]:
+    """Nonsense in the place of every page of the online store; then it is deleted, and filled as a batch would."""
+    database = _store(home)
+    with closing(sqlite3.connect(database, timeout=30)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with database.open("r+b") as file:
-        header = file.read(100)
-        file.seek(0)
-        file.write(b"\xff" * len(header))
+        file.write(b"\xff" * database.stat().st_size)
     try:
         yield
     finally:
-        with database.open("r+b") as file:
-            file.write(header)
+        for part in ("", "-wal", "-shm"):
+            database.with_name(database.name + part).unlink(missing_ok=True)
+        apply(home)
+        materialize(home, full=True)
+        verify_features(Settings(home=home, verify_max_mismatch_share=1))  # what only the log knows comes back, too
 
 
 @contextmanager
@@ -99,7 +105,7 @@ def _store(home: Path) -> Path:
 
 FAULTS = (
     Fault("MLflow stopped", lambda home, _: _away(home / "mlflow"), frozenset({"registry"})),
-    Fault("online store damaged", lambda home, _: _damaged(_store(home)), frozenset({"online_store"})),
+    Fault("online store damaged", lambda home, _: _damaged(home), frozenset({"online_store"})),
     Fault("online store read-only", lambda home, _: _read_only(_store(home)), frozenset({"freshness"})),
     Fault("online store locked", lambda home, _: _locked(_store(home)), frozenset({"freshness"})),
     Fault(

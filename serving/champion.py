@@ -54,7 +54,7 @@ class ChampionWatcher:
         self._served_version: int | None = None
         self._refused_version: int | None = None
         self._refused_at = 0.0
-        self._stopping = threading.Event()
+        self._stopping, self._recalled = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="champion-watcher", daemon=True)
         self.registry_fault: str | None = None
         self.model_fault: str | None = "the registry has not been asked yet"
@@ -62,6 +62,10 @@ class ChampionWatcher:
     def start(self) -> None:
         """Begin to follow the alias."""
         self._thread.start()
+
+    def wait_recalled(self, timeout: float) -> bool:
+        """Wait until what was served last is served again, or there is no such thing; false when that takes longer."""
+        return self._recalled.wait(timeout)
 
     def stop(self) -> None:
         """End after the poll at hand; loading is not interrupted, and the process need not wait for it."""
@@ -98,6 +102,7 @@ class ChampionWatcher:
 
     def _run(self) -> None:
         self.recall()
+        self._recalled.set()
         while not self._stopping.is_set():
             self.poll()
             self._stopping.wait(self._poll_seconds)

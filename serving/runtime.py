@@ -38,6 +38,7 @@ from serving.text_tower import TextTowers
 EVENT_THREADS: Final = 16
 """Requests that may write to the event log, or wait for it, at once. Answers have threads of their own, so that a log
 that stands still takes none from them."""
+_RECALL_SECONDS: Final = 15.0
 _REOPEN_SECONDS: Final = 2.0
 _LARGE_LAG: Final = 10_000
 """Events waiting for the worker beyond which answers are no longer fresh."""
@@ -98,9 +99,11 @@ class Runtime:
         self.items = Items(self._live_items, catalogue, self.current)
 
     def start(self) -> None:
-        """Start every thread; the API answers at once, degraded until they have done their first round."""
+        """Start every thread. The API answers once the last model is back, degraded until all have done a round."""
         for part in (self._impressions, self.worker, self._live_items, self._watcher, self._refresher, self._opener):
             part.start()
+        # Requests wait in the socket's backlog meanwhile, instead of being answered with an empty list.
+        self._watcher.wait_recalled(_RECALL_SECONDS)
 
     def stop(self) -> None:
         """Finish what was acknowledged, then close."""

@@ -122,6 +122,16 @@ def test_a_restart_without_the_registry_serves_the_local_copy(home_with_registry
         assert item_ids(ask(api)) == FIRST[1]
 
 
+def test_a_restarted_process_knows_the_model_in_its_first_answer(home_with_registry, eventually):
+    settings, (first, _) = home_with_registry
+    with TestClient(create_app(settings)) as api:
+        assert eventually(lambda: api.get("/readyz").json()["model"])
+    with TestClient(create_app(settings)) as api:
+        answer = ask(api)
+        assert answer["items"]
+        assert answer["model"]["version"] == str(first)
+
+
 def test_a_first_champion_is_noticed_by_a_running_api(home_with_registry, eventually):
     settings, (first, _) = home_with_registry
     database = settings.mlflow_dir / "mlflow.db"
