@@ -1,8 +1,8 @@
 """A linear head over many items: which of them score highest, without scoring all, and how all of them are spread.
 
-A large table is indexed by faiss: items are sorted into lists around centres, in eight bits a number, and a question
-reads the lists whose centres it likes best. Whoever asks scores what is found exactly. Mean and spread of all scores
-follow from those of the vectors, in closed form.
+A large table is indexed by faiss: items are sorted into lists around centres, by the leading directions of their
+vectors, and a question reads the lists whose centres it likes best. Whoever asks scores what is found exactly. Mean and
+spread of all scores follow from those of the vectors, in closed form.
 """
 
 from dataclasses import dataclass, replace
@@ -17,6 +17,8 @@ Mask = NDArray[np.bool_]
 
 SCANNED_CELLS: Final = 1_000_000
 """Numbers of a table up to which all of it is read: that takes less time than choosing."""
+INDEXED_SIZE: Final = 64
+"""Leading directions by which vectors are indexed."""
 N_PROBES: Final = 24
 """Lists read for one question. Recall falls with fewer, time rises with more."""
 _MORE_PROBES: Final = 4
@@ -35,14 +37,14 @@ class LinearHead:
     bias: Floats | None  # (V,)
     mean: Floats  # (D + 1,) of vectors and bias
     covariance: Floats  # (D + 1, D + 1)
-    index: Any
-    """faiss' IndexIVF over vectors and bias; None where all of the table is read."""
+    index: "Index | None"
+    """None where all of the table is read."""
 
     @classmethod
     def of(cls, vectors: Floats, bias: Floats | None = None, scanned_cells: int = SCANNED_CELLS) -> Self:
         """Half a minute for a million items; a small table needs no index."""
         mean, covariance = _moments(vectors, bias)
-        index = _indexed(vectors, bias) if vectors.size > scanned_cells else None
+        index = Index.of(vectors, bias, covariance) if vectors.size > scanned_cells else None
         return cls(vectors, bias, mean, covariance, index)
 
     def grown(self, vectors: Floats, bias: Floats | None = None) -> Self:
@@ -53,14 +55,14 @@ class LinearHead:
     @property
     def n_indexed(self) -> int:
         """Rows that ``favourites`` can find; whoever asks looks at the others as well."""
-        return len(self.vectors) if self.index is None else int(self.index.ntotal)
+        return len(self.vectors) if self.index is None else int(self.index.lists.ntotal)
 
     def asked(self, query: Floats) -> "Answer":
         """What a query (D,) is answered with."""
         if self.index is None:
             scores = self.vectors @ query
             return _Whole(scores if self.bias is None else scores + self.bias)
-        return _Indexed(self, query)
+        return _Indexed(self, self.index, query)
 
 
 class Answer(Protocol):
@@ -99,23 +101,11 @@ class _Whole:
 @dataclass(frozen=True)
 class _Indexed:
     head: LinearHead
+    index: "Index"
     query: Floats
 
     def favourites(self, n: int, may_be_shown: Mask) -> Items:
-        import faiss
-
-        bits = np.packbits(may_be_shown, bitorder="little")
-        asked = np.append(self.query, np.float32(1))[None]
-        n_lists, n_probes = self.head.index.nlist, N_PROBES
-        while True:
-            # faiss' stubs describe the constructors of C++, not those of its Python.
-            selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg,arg-type]
-            parameters = faiss.SearchParametersIVF(sel=selector, nprobe=n_probes)  # type: ignore[call-arg]
-            _, found = self.head.index.search(asked, n, params=parameters)
-            items: Items = found[0][found[0] >= 0]
-            if len(items) == n or n_probes >= n_lists:
-                return items
-            n_probes *= _MORE_PROBES  # most of what is near has been met, or cannot be had
+        return self.index.favourites(self.query, n, may_be_shown)
 
     def at(self, items: Items) -> Floats:
         scores: Floats = self.head.vectors[items] @ self.query
@@ -125,6 +115,48 @@ class _Indexed:
         asked = np.append(self.query, np.float32(1))
         variance = float(asked @ (self.head.covariance @ asked))
         return float(asked @ self.head.mean), max(variance, 0.0) ** 0.5
+
+
+@dataclass(frozen=True)
+class Index:
+    """The items' leading directions in faiss' lists."""
+
+    projection: Floats  # (D + 1, S)
+    lists: Any  # faiss.IndexIVFFlat
+
+    @classmethod
+    def of(cls, vectors: Floats, bias: Floats | None, covariance: Floats) -> Self:
+        """About √V lists of about √V items each, in the order of the rows."""
+        import faiss
+
+        faiss.omp_set_num_threads(1)  # one question is answered by one thread
+        _, directions = np.linalg.eigh(covariance)  # ascending
+        projection = np.ascontiguousarray(directions[:, ::-1][:, :INDEXED_SIZE], dtype=np.float32)
+        size, n_lists = projection.shape[1], max(int(np.sqrt(len(vectors))), 1)
+        lists = faiss.IndexIVFFlat(faiss.IndexFlatIP(size), size, n_lists, faiss.METRIC_INNER_PRODUCT)
+        step = max(len(vectors) // (n_lists * lists.cp.max_points_per_centroid), 1)
+        lists.train(_with_bias(vectors[::step], None if bias is None else bias[::step]) @ projection)
+        for start in range(0, len(vectors), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            lists.add(_with_bias(vectors[block], None if bias is None else bias[block]) @ projection)
+        return cls(projection, lists)
+
+    def favourites(self, query: Floats, n: int, may_be_shown: Mask) -> Items:
+        """About the n items of the highest scores among those that may be shown, in no order."""
+        import faiss
+
+        bits = np.packbits(may_be_shown, bitorder="little")
+        asked = (np.append(query, np.float32(1)) @ self.projection)[None]
+        n_probes = N_PROBES
+        while True:
+            # faiss' stubs describe the constructors of C++, not those of its Python.
+            selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg,arg-type]
+            parameters = faiss.SearchParametersIVF(sel=selector, nprobe=n_probes)  # type: ignore[call-arg]
+            _, found = self.lists.search(asked, n, params=parameters)
+            items: Items = found[0][found[0] >= 0]
+            if len(items) == n or n_probes >= self.lists.nlist:
+                return items
+            n_probes *= _MORE_PROBES  # most of what is near has been met, or cannot be had
 
 
 def largest(scores: Floats, n: int) -> Items:
@@ -141,24 +173,6 @@ def about_largest(scores: Floats, n: int) -> Items:
     sample = scores[::_SAMPLED_EVERY]
     place = len(sample) - max(n // _SAMPLED_EVERY, 1)
     return np.flatnonzero(scores >= np.partition(sample, place)[place])
-
-
-def _indexed(vectors: Floats, bias: Floats | None) -> Any:
-    """About √V lists of about √V items each, in the order of the rows."""
-    import faiss
-
-    faiss.omp_set_num_threads(1)  # one question is answered by one thread
-    size, n_lists = vectors.shape[1] + 1, max(int(np.sqrt(len(vectors))), 1)
-    centres = faiss.IndexFlatIP(size)
-    index = faiss.IndexIVFScalarQuantizer(
-        centres, size, n_lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-    )
-    step = max(len(vectors) // (n_lists * index.cp.max_points_per_centroid), 1)
-    index.train(_with_bias(vectors[::step], None if bias is None else bias[::step]))
-    for start in range(0, len(vectors), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        index.add(_with_bias(vectors[block], None if bias is None else bias[block]))
-    return index
 
 
 def _moments(vectors: Floats, bias: Floats | None) -> tuple[Floats, Floats]:

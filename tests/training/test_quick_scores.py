@@ -148,7 +148,7 @@ def test_fresher_counts_change_the_trends_alone(quick, recommender):
         assert np.allclose(found.parts[head], part[found.items], atol=2e-5), head
 
 
-def test_the_index_finds_most_of_the_best_and_know_the_spread_of_all():
+def test_an_index_finds_most_of_the_best_and_knows_the_spread_of_all():
     dice = np.random.default_rng(3)
     vectors, bias = unit_vectors(dice), dice.normal(0, 0.1, N_ITEMS).astype(np.float32)
     head = LinearHead.of(vectors, bias, scanned_cells=0)
