@@ -41,7 +41,7 @@ def required_scope(method: str, path: str) -> KeyScope | None:
     """What a key must be allowed to; None where no key is needed."""
     if path in OPEN_PATHS:
         return None
-    if (method, path) == ("POST", "/v1/events") or (method == "DELETE" and path.startswith("/v1/users/")):
+    if (method, path) == ("POST", "/v1/events"):
         return "events:write"
     if path.startswith("/v1/items/") and method in ("PUT", "DELETE"):
         return "items:write"
