@@ -13,7 +13,7 @@ from freshet.settings import Settings, load_settings
 
 STOP_SECONDS = 5
 """How long requests in flight may take after Ctrl-C or SIGTERM."""
-SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.0001
 """How long a background thread may keep the interpreter from an answer; Python's own 5 ms are a whole answer's time."""
 BACKLOG = 2_048
 """Connections that may wait while the application starts."""

@@ -50,10 +50,11 @@ class Mart:
         return home / "feast" / "filled" / f"{self.name}.parquet"
 
 
+POPULARITY_MART = Mart(ITEM_POPULARITY_DAILY, "fct_item_popularity_daily", "item_id")
 MARTS = (
     Mart(USER_RECENT_EVENTS, "fct_user_recent_events", "user_id"),
     Mart(USER_ACTIVITY_DAILY, "fct_user_activity_daily", "user_id"),
-    Mart(ITEM_POPULARITY_DAILY, "fct_item_popularity_daily", "item_id"),
+    POPULARITY_MART,
 )
 
 ROWS_AT_ONCE = 500

@@ -55,7 +55,7 @@ class NearlineWorker:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._advanced = threading.Condition()
-        self._position = offsets.load(CONSUMER)
+        self._position = self._committed = offsets.load(CONSUMER)
         self._is_standby = False
         self._last_error: str | None = None
         self._thread = threading.Thread(target=self._run, name="nearline-worker", daemon=True)
@@ -95,10 +95,15 @@ class NearlineWorker:
         events, newest = self._log.tail(began, BATCH_SIZE)
         if newest == began:
             return 0
-        with self._traces.fold(began, newest):
-            self._apply([each for _, each in events if is_folded(each) or each.event_type is EventType.ERASURE])
+        told = [event for _, event in events if is_folded(event) or event.event_type is EventType.ERASURE]
+        if told:
+            with self._traces.fold(began, newest):
+                self._apply(told)
         self._advance(newest)  # visible from now on, whether or not the offset survives
-        self._offsets.commit(CONSUMER, newest)
+        if events or newest - self._committed > REWIND:
+            # Impressions alone are not worth flushing the disk: after a crash they are passed once more.
+            self._offsets.commit(CONSUMER, newest)
+            self._committed = newest
         return newest - began
 
     def _apply(self, events: list[Event]) -> None:

@@ -15,7 +15,7 @@ from serving.schemas import Recommendations
 
 MAX_WAITING: Final = 2_000
 """Answers held in memory while the log is slow; beyond, impressions are dropped and counted."""
-_LINGER_SECONDS: Final = 0.02
+_LINGER_SECONDS: Final = 0.1
 """Answers of this span share one transaction, so that flushing the disk does not take the time of answering."""
 _MAX_BATCH: Final = 100
 

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Final
 
 from freshet.contract import INTERACTION_TYPES, is_negative
@@ -15,7 +16,10 @@ from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures, Popularity
 from serving.snapshot import NO_POPULARITY, CurrentSnapshot
 
-REFRESH_SECONDS: Final = 10.0
+REFRESH_SECONDS: Final = 120.0
+"""How soon it is noticed that an item's time has come, or that the online store cannot be read any more. Reading the
+counts of all items takes the interpreter from answers, so it is not done more often than they change."""
+LOG_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 0.25
 _LOOK_SECONDS: Final = 1.0
 _MAX_SHARE: Final = 0.02
@@ -31,13 +35,15 @@ class CatalogueRefresher:
     def __init__(
         self,
         file: CatalogueFile,
+        filled_path: Path,
         features: OnlineFeatures,
         log: EventLog,
         current: CurrentSnapshot,
         metrics: Metrics,
     ) -> None:
-        """All parts are the caller's."""
+        """All parts are the caller's; ``filled_path`` is replaced whenever a batch has filled the online store."""
         self._file, self._features, self._current, self._metrics = file, features, current, metrics
+        self._filled_path = filled_path
         self._popularity = NO_POPULARITY
         self._log_counts = LogCounts(log)
         self._stopping = threading.Event()
@@ -79,15 +85,24 @@ class CatalogueRefresher:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            started = time.thread_time()
+            started, filled = time.thread_time(), self._filled()
             self.refresh()
             spent = time.thread_time() - started
-            self._rest(_RETRY_SECONDS if self.fault else max(REFRESH_SECONDS, spent / _MAX_SHARE))
+            # Without a batch there is only the log, which has news every moment.
+            pause = REFRESH_SECONDS if filled else LOG_SECONDS
+            self._rest(_RETRY_SECONDS if self.fault else max(pause, spent / _MAX_SHARE), filled)
 
-    def _rest(self, seconds: float) -> None:
-        """Wait, but not while a batch has already replaced the catalogue."""
+    def _filled(self) -> int:
+        """When a batch last filled the online store; 0 before the first."""
+        try:
+            return self._filled_path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+    def _rest(self, seconds: float, filled: int) -> None:
+        """Wait, but not while a batch has already replaced the catalogue or the counts."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not self._file.has_changed():
+        while time.monotonic() < end and not self._file.has_changed() and self._filled() == filled:
             if self._stopping.wait(min(seconds, _LOOK_SECONDS)):
                 return
 

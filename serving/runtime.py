@@ -6,6 +6,7 @@ from typing import Final
 
 from anyio import CapacityLimiter
 
+from freshet.feature_store import POPULARITY_MART
 from freshet.settings import Settings
 from ingestion.event_log import SqliteEventLog
 from ingestion.live_items import SqliteLiveItems
@@ -75,7 +76,8 @@ class Runtime:
             metrics,
         )
         catalogue = CatalogueFile(settings.features_dir / "dim_items.parquet")
-        self._refresher = CatalogueRefresher(catalogue, self._features, self._log, self.current, metrics)
+        filled = POPULARITY_MART.filled_path(settings.home)
+        self._refresher = CatalogueRefresher(catalogue, filled, self._features, self._log, self.current, metrics)
         self._impressions = ImpressionLogger(self._log, metrics)
         self.event_threads = CapacityLimiter(EVENT_THREADS)
         self._stopping = threading.Event()
