@@ -7,6 +7,7 @@ none, because folding an event twice changes nothing. Batch materialisation may 
 import logging
 import sqlite3
 import threading
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,8 @@ BATCH_SIZE: Final = 500
 POLL_SECONDS: Final = 0.05
 """How soon events that another process appended are noticed; our own process wakes the worker at once."""
 RETRY_SECONDS: Final = 0.5
+COMMIT_SECONDS: Final = 1.0
+"""How soon processes that stand by hear how far the worker has come, where it passed impressions alone."""
 REWIND: Final = 1_000
 """Events folded again at every start: a power cut may cost the store its last moments, but not the offset."""
 
@@ -56,6 +59,7 @@ class NearlineWorker:
         self._stopping = threading.Event()
         self._advanced = threading.Condition()
         self._position = self._committed = offsets.load(CONSUMER)
+        self._committed_at = time.monotonic()
         self._is_standby = False
         self._last_error: str | None = None
         self._thread = threading.Thread(target=self._run, name="nearline-worker", daemon=True)
@@ -94,17 +98,22 @@ class NearlineWorker:
         began = self._position
         events, newest = self._log.tail(began, BATCH_SIZE)
         if newest == began:
+            self._commit(at_once=False)
             return 0
         told = [event for _, event in events if is_folded(event) or event.event_type is EventType.ERASURE]
         if told:
             with self._traces.fold(began, newest):
                 self._apply(told)
         self._advance(newest)  # visible from now on, whether or not the offset survives
-        if events or newest - self._committed > REWIND:
-            # Impressions alone are not worth flushing the disk: after a crash they are passed once more.
-            self._offsets.commit(CONSUMER, newest)
-            self._committed = newest
+        self._commit(at_once=bool(events))
         return newest - began
+
+    def _commit(self, *, at_once: bool) -> None:
+        """Keep the position. Impressions alone are not worth a flush of the disk: after a crash they come once more."""
+        is_due = at_once or time.monotonic() - self._committed_at > COMMIT_SECONDS
+        if is_due and self._committed != self._position:
+            self._offsets.commit(CONSUMER, self._position)
+            self._committed, self._committed_at = self._position, time.monotonic()
 
     def _apply(self, events: list[Event]) -> None:
         if not events:

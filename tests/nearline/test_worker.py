@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from freshet import feature_store
-from freshet.contract import Event
+from freshet.contract import Event, EventType
 from nearline.offsets import WorkerLock
 from nearline.session_features import UserState, fold, to_feature_row
 from nearline.user_states import OnlineStoreError
@@ -93,6 +93,18 @@ def test_a_crash_between_push_and_commit_loses_and_doubles_nothing(log, states, 
     assert offsets.load(CONSUMER) == 0
     drain(make_worker())
     assert states.load([user]) == {user: folded(events)}
+
+
+def test_impressions_alone_flush_no_offset_until_a_moment_has_passed(log, offsets, make_worker, user, monkeypatch):
+    shown = [event(user, number).model_copy(update={"event_type": EventType.IMPRESSION}) for number in range(3)]
+    log.append(shown)
+    worker = make_worker()
+    assert worker.run_once() == 3
+    assert worker.status().lag == 0
+    assert offsets.load(CONSUMER) == 0
+    monkeypatch.setattr("nearline.worker.COMMIT_SECONDS", 0.0)
+    assert worker.run_once() == 0
+    assert offsets.load(CONSUMER) == 3
 
 
 class Unreachable:

@@ -39,7 +39,7 @@ def test_the_page_shows_the_champion_and_how_lists_were_answered(page, eventuall
     }
 
     def missing():
-        text = page.evaluate("document.body.innerText")
+        text = page.evaluate("document.body?.innerText") or ""  # the page may still be on its way
         return {word for word in words if word not in text}
 
     assert eventually(lambda: not missing()), missing()
