@@ -1,11 +1,11 @@
 """``freshet promote`` and ``freshet rollback``: which registered version is the champion."""
 
-import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from commands.refusal import refuse
 from freshet.settings import load_settings
 
 
@@ -31,9 +31,9 @@ def promote(
         asked = version if version is not None else challenger(settings.tracking_uri).version
         verdict = decide(settings.tracking_uri, asked, data_problem(settings.home), overruled_because=because)
     except RegistryError as error:
-        _refuse(str(error))
+        refuse(error)
     if not verdict.promoted:
-        _refuse(f"version {asked} is not promoted: {verdict.reason}")
+        refuse(f"version {asked} is not promoted: {verdict.reason}")
     Console().print(f"version {asked} is champion: {verdict.reason}", highlight=False, soft_wrap=True)
 
 
@@ -45,11 +45,6 @@ def rollback() -> None:
     try:
         version = put_back(load_settings().tracking_uri)
     except RegistryError as error:
-        _refuse(str(error))
+        refuse(error)
     reason = version.tags["verdict_reason"]
     Console().print(f"version {version.version} is champion: {reason}", highlight=False, soft_wrap=True)
-
-
-def _refuse(reason: str) -> NoReturn:
-    Console(stderr=True).print(f"[red]freshet:[/] {reason}", highlight=False, soft_wrap=True)
-    sys.exit(1)

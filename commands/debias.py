@@ -1,11 +1,10 @@
 """``freshet debias``: what paying less for popularity costs, and what it gives."""
 
-import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from commands.refusal import refuse
 from freshet.settings import load_settings
 
 
@@ -33,13 +32,8 @@ def debias(
     try:
         chosen, _ = choose_version(settings, version)
     except RegistryError as error:
-        _refuse(str(error))
+        refuse(error)
     found = read_text_artifact(settings.tracking_uri, chosen.run_id, f"evaluation/debias.{'json' if as_json else 'md'}")
     if found is None:
-        _refuse(f"version {chosen.version} was trained before strengths were measured: train again")
+        refuse(f"version {chosen.version} was trained before strengths were measured: train again")
     typer.echo(found.rstrip())  # the console would break long lines
-
-
-def _refuse(reason: str) -> NoReturn:
-    Console(stderr=True).print(f"[red]freshet:[/] {reason}", highlight=False, soft_wrap=True)
-    sys.exit(1)

@@ -1,7 +1,6 @@
 """``freshet evaluate``: the recommender beside tuned baselines on a protocol, in one table."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from commands.refusal import refuse
 from commands.train import moment_in_micros
 
 ProtocolName = Literal["successive", "rolling", "global", "global-repeats", "cold-items", "leave-one-out"]
@@ -62,8 +62,7 @@ def evaluate(
         (folder / "table.md").write_text(table)
         log_judgement(settings.tracking_uri, judgement, config, folder)
     except (BackboneError, ConfigError, DatasetError, MissingLibraryError) as error:
-        errors.print(f"[red]freshet:[/] {error}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        refuse(error)
     typer.echo(json.dumps(asdict(judgement)) if as_json else table)  # the console would break long lines
     errors.print(f"kept in {_short(folder)}", highlight=False, soft_wrap=True)
 

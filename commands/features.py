@@ -1,6 +1,5 @@
 """``freshet features``: the marts' newest rows become online features, and are compared with what is served."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from commands.refusal import refuse
 from freshet.feature_store import FeatureStoreError, apply, materialize
 from freshet.settings import load_settings
 from nearline.verification import ViewReport, verify_features
@@ -68,5 +68,4 @@ def _one_sentence() -> Iterator[None]:
     try:
         yield
     except FeatureStoreError as error:
-        console.print(f"[red]freshet:[/] {error}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        refuse(error)

@@ -1,14 +1,14 @@
 """``freshet ingest``: a dataset, or your own files, into the lake."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from commands.refusal import refuse
 from commands.tables import books_table, reasons_table
 from freshet.settings import MovieLensEdition, Settings, load_settings
 from ingestion.datasets import DATASETS, movielens
@@ -132,7 +132,7 @@ def _ingest(bring: Callable[[Settings], IngestionReport]) -> None:
     try:
         report = bring(settings)
     except (DatasetError, WorldError) as error:
-        _fail(error)
+        refuse(error)
     console = Console()
     done = "" if report.is_new else ": already in the lake, nothing to do"
     console.print(report.origin + done, soft_wrap=True, highlight=False)
@@ -147,14 +147,9 @@ def _rehearse(given: dict[RecordType, str], mapping: Path | None) -> None:
     try:
         rehearsal = rehearse(settings, open_files(given, mapping, settings.lake_dir))
     except DatasetError as error:
-        _fail(error)
+        refuse(error)
     console = Console()
     console.print(f"{rehearsal.origin}: a dry run, nothing is written", soft_wrap=True, highlight=False)
     console.print(books_table(rehearsal.counts))
     if rehearsal.reasons:
         console.print(reasons_table(rehearsal.reasons))
-
-
-def _fail(error: Exception) -> NoReturn:
-    Console(stderr=True).print(f"[red]freshet:[/] {error}", highlight=False, soft_wrap=True)
-    sys.exit(1)

@@ -1,6 +1,5 @@
 """``freshet keys create|list|revoke``: who may use the API where FRESHET_API_AUTH is ``keys``."""
 
-import sys
 from contextlib import closing
 from typing import Annotated
 
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from commands.refusal import refuse
 from freshet.settings import load_settings
 
 keys_app = typer.Typer(no_args_is_help=True, help="API keys: make, list and revoke them.")
@@ -32,7 +32,7 @@ def create(
 
     scopes = [known for known in SCOPES if known in scope]
     if unknown := sorted(set(scope) - set(SCOPES)):
-        _refuse(f"{unknown[0]!r} is no scope: choose from {', '.join(SCOPES)}")
+        refuse(f"{unknown[0]!r} is no scope: choose from {', '.join(SCOPES)}")
     with closing(SqliteApiKeys(load_settings().keys_path)) as keys:
         _, text = keys.create(name, scopes, rate)
     print_plainly(text)
@@ -60,15 +60,10 @@ def revoke(key_id: Annotated[str, typer.Argument(help="As `freshet keys list` sh
 
     with closing(SqliteApiKeys(load_settings().keys_path)) as keys:
         if not keys.revoke(key_id):
-            _refuse(f"there is no key {key_id!r} to revoke: `freshet keys list` shows them")
+            refuse(f"there is no key {key_id!r} to revoke: `freshet keys list` shows them")
     print_plainly(f"{key_id} is revoked")
 
 
 def print_plainly(line: str) -> None:
     """One line that can be piped on."""
     Console().print(line, highlight=False, soft_wrap=True, markup=False)
-
-
-def _refuse(reason: str) -> None:
-    Console(stderr=True).print(f"[red]freshet:[/] {escape(reason)}", highlight=False, soft_wrap=True)
-    sys.exit(1)

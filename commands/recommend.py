@@ -1,12 +1,12 @@
 """``freshet recommend``: a file of questions becomes a file of lists, without any server."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from commands.refusal import refuse
 from freshet.settings import load_settings
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def recommend(
     try:
         made = run(load_settings(), queries, out, n, repeats=repeats, version=version)
     except (BackboneError, BundleError, DatasetError, QuestionsError, RegistryError, OSError) as error:
-        errors.print(f"[red]freshet:[/] {error}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        refuse(error)
     Console().print(_said(made, out), highlight=False, soft_wrap=True)
     if made.version.version != made.newest_version and version is None:
         errors.print(

@@ -9,6 +9,7 @@ import sys
 import typer
 from rich.console import Console
 
+from commands.refusal import refuse
 from freshet.settings import Settings, load_settings
 
 STOP_SECONDS = 5
@@ -39,13 +40,10 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        Console(stderr=True).print(
-            f"[red]freshet:[/] cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}): "
-            "stop what listens there, or set another port with FRESHET_API_PORT=…",
-            highlight=False,
-            soft_wrap=True,
+        refuse(
+            f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}): "
+            "stop what listens there, or set another port with FRESHET_API_PORT=…"
         )
-        sys.exit(1)
 
 
 def _share_the_processor() -> None:

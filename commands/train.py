@@ -1,6 +1,5 @@
 """``freshet train``: marts and features become a registered recommender, judged beside its baselines."""
 
-import sys
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
+from commands.refusal import refuse
 from freshet.settings import SettingsError, load_settings
 
 
@@ -64,8 +64,7 @@ def train(
             form["update_of"] = version_to_update(load_settings().tracking_uri)
         result = run(*load_config(form), promote_if_better=promote)
     except (BackboneError, ConfigError, DatasetError, RegistryError) as error:
-        errors.print(f"[red]freshet:[/] {error}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        refuse(error)
     console.print(Markdown(result.table))
     took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result.seconds.items() if seconds >= 1)
     errors.print(f"where the time went: {took}", highlight=False, soft_wrap=True)

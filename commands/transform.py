@@ -1,11 +1,11 @@
 """``freshet transform``: events in the lake become marts, tested and exported."""
 
-import sys
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from commands.refusal import refuse
 from freshet.dbt_project import DbtError, build_marts, write_docs
 from freshet.settings import load_settings
 
@@ -28,5 +28,4 @@ def transform(
         if docs:
             console.print(f"documentation in {write_docs(home)}", highlight=False, soft_wrap=True)
     except DbtError as error:
-        console.print(f"[red]freshet:[/] {error}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        refuse(error)

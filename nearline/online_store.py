@@ -128,6 +128,7 @@ class EventTimeSqliteOnlineStore(OnlineStore):
         keys = [_pack_key(config, entity_key) for entity_key in entity_keys]
         found: dict[bytes, PackedRow] = {}
         with self._connection(config) as connection:
+            _wait_up_to(connection, READ_SECONDS)
             for start in range(0, len(keys), ENTITIES_PER_QUERY):
                 found.update(_read(connection, config, table, keys[start : start + ENTITIES_PER_QUERY]))
         return [found.get(key, (None, None)) for key in keys]
@@ -194,7 +195,6 @@ class EventTimeSqliteOnlineStore(OnlineStore):
             connection.execute("BEGIN IMMEDIATE")
             with connection:
                 yield connection
-            _wait_up_to(connection, READ_SECONDS)
 
     @contextmanager
     def _connection(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
@@ -231,7 +231,6 @@ class _Open:
 def _open(path: Path) -> _Open:
     # What a power cut may lose, the next batch brings back.
     connection = open_database(path, survives_power_cut=False)
-    _wait_up_to(connection, READ_SECONDS)
     return _Open(connection, _inode(path), weakref.finalize(threading.current_thread(), connection.close))
 
 

@@ -79,13 +79,13 @@ def _by_model(
     model = snapshot.model
     if model is None:
         return
-    history, now_us = history_of(state, model), to_us(now)
-    if len(history.item_indices) == 0 and not model.knows_strangers and not plan.has_query:
+    batch = HistoryBatch.of([history_of(state, model)], [to_us(now)])
+    is_stranger = not batch.lengths[0]
+    if is_stranger and not model.knows_strangers and not plan.has_query:
         return
     may_be_shown = plan.may_be_shown(model)
     met = [model.item_index[item_id] for item_id in hidden if item_id in model.item_index]
     may_be_shown[met] = False
-    batch = HistoryBatch.of([history], [now_us])
     n_best = plan.pool(n)
     quick = snapshot.quick if snapshot.quick and not plan.has_query else None
     few = quick.shortlist(batch, n_best, may_be_shown, len(met)) if quick else None
@@ -93,8 +93,8 @@ def _by_model(
     order = plan.order(model, best.scores, best.items, n)
     shown, scores = best.items[order], best.scores[order]
     parts = {head: part[order] for head, part in best.parts.items()}
-    reasons = Explainer(model, snapshot.catalogue, history, now_us, parts, shown).reasons()
-    source: Source = "model" if len(history.item_indices) else "cold_start"
+    reasons = Explainer(model, snapshot.catalogue, batch, parts, shown).reasons()
+    source: Source = "cold_start" if is_stranger else "model"
     for index, score, reason in zip(shown, scores, reasons, strict=True):
         item_id = str(model.recommender.item_ids[index])
         yield _Line(item_id, float(score), source, plan.reason(item_id, reason))

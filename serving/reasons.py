@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from serving.catalogue import Catalogue
 from serving.snapshot import ServedModel
 from training.blend import regime_of
-from training.history import History, HistoryBatch
+from training.history import HistoryBatch
 from training.llm_recommender import HEADS, OWN_HISTORY_DECAY
 from training.neighbours import Neighbours
 
@@ -42,15 +42,14 @@ class Explainer:
         self,
         model: ServedModel,
         catalogue: Catalogue,
-        history: History,
-        now_us: int,
+        batch: HistoryBatch,
         parts: Mapping[str, NDArray[np.float32]],
         shown: NDArray[np.int64],
     ) -> None:
-        """``shown`` (N,) are the items of the list, ``parts`` (N,) what each head gave them at this moment."""
+        """``batch`` is one moment, ``shown`` (N,) the items of the list, ``parts`` (N,) what each head gave them."""
         self._model, self._catalogue, self._parts, self._shown = model, catalogue, parts, shown
-        self._batch = HistoryBatch.of([history], [now_us])
-        self._met = history.item_indices  # (T,)
+        self._batch = batch
+        self._met = batch.items[0]  # (T,)
         self._terms: dict[str, NDArray[np.float32]] = {}
 
     def reasons(self) -> list[str]:

@@ -59,7 +59,11 @@ class PopularItems:
 
     def __iter__(self) -> Iterator[PopularItem]:
         """Most popular first."""
-        return (_popular_item(item_id, self.popularity.counts.get(item_id, _NEVER)) for item_id in self.item_ids)
+        return map(self.line, self.item_ids)
+
+    def line(self, item_id: str) -> PopularItem:
+        """One of them."""
+        return _popular_item(item_id, self.popularity.counts.get(item_id, _NEVER))
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,9 @@ class CurrentSnapshot:
             missing=self._missing,
         )
         # Hundreds of thousands of objects that stay: without this, every full garbage collection looks at all of them,
-        # and an answer waits a quarter of a second. What is replaced is freed by its reference counts.
+        # and an answer waits a quarter of a second. What is replaced is freed by its reference counts; cycles that are
+        # garbage already would stay for ever, so they go first.
+        gc.collect()
         gc.freeze()
 
     def _with_changes(self, catalogue: Catalogue) -> Catalogue:

@@ -203,20 +203,21 @@ class Plan:
             yield from self.snapshot.popular
             return
         row_of = self.snapshot.catalogue.index.row_of
-        for item in self.snapshot.popular:
-            row = row_of.get(item.item_id)
+        for item_id in self.snapshot.popular.item_ids:
+            row = row_of.get(item_id)
             if row is None or not self.allowed[row]:
                 continue
             if self.has_query and self.names[row] < _IS_NAMED:
                 continue
-            yield replace(item, reason=self.reason(item.item_id, item.reason))
+            item = self.snapshot.popular.line(item_id)
+            yield replace(item, reason=self.reason(item_id, item.reason))
 
     def named_beside_the_model(self) -> Iterator[PopularItem]:
         """What the query names in full and the model cannot rank, such as what came after its training."""
         if not self.has_query:
             return
         ranked = self.snapshot.model.item_index if self.snapshot.model else {}
-        row_of = self.snapshot.catalogue.index.row_of
-        yield from (
-            item for item in self.popular() if item.item_id not in ranked and self.names[row_of[item.item_id]] >= 1
-        )
+        item_ids = self.snapshot.catalogue.index.item_ids
+        named = {item_ids[row] for row in np.flatnonzero(self.names >= 1)} - ranked.keys()
+        if named:
+            yield from (item for item in self.popular() if item.item_id in named)

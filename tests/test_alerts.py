@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from freshet.settings import PROJECT_ROOT
+from tests.http_handler import Handler
 
 # A process of its own: importing Airflow makes files and changes logging.
 SEND = """
@@ -42,16 +42,12 @@ else:
 """
 
 
-class Webhook(BaseHTTPRequestHandler):
+class Webhook(Handler):
     """Keeps what was posted, and answers with the server's status."""
 
     def do_POST(self):
-        self.server.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+        self.server.received.append(json.loads(self.body()))
+        self.answer(self.server.status)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +27,7 @@ from freshet.contract import Event
 from freshet.data_quality import data_problem
 from freshet.settings import Settings
 from ingestion.event_log import SqliteEventLog
+from tests.http_handler import Handler
 from training import registry
 
 pytestmark = pytest.mark.slow
@@ -40,16 +40,12 @@ EVENTS, MARTS = "freshet://lake/events", "freshet://warehouse/marts"
 CHAMPION = "freshet://mlflow/freshet-recommender@champion"
 
 
-class Webhook(BaseHTTPRequestHandler):
+class Webhook(Handler):
     """Keeps the alerts that are posted."""
 
     def do_POST(self):
-        self.server.alerts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+        self.server.alerts.append(json.loads(self.body()))
+        self.answer(200)
 
 
 @pytest.fixture(scope="module")

@@ -124,7 +124,8 @@ class QuickScores:
         with self.pages.borrowed() as page:
             opened = {head: self._opened(head, batch, page) for head in weights}
             is_named = np.zeros(len(may_be_shown), dtype=np.bool_)
-            is_named[self.leaders[regime][: n_named + n]] = True
+            leaders = self.leaders[regime]
+            is_named[leaders[may_be_shown[leaders]][:n_named]] = True
             is_named[self.text.n_indexed :] = True  # what came after the index was made
             for head, scores in opened.items():
                 if weights[head] > 0:
@@ -137,10 +138,11 @@ class QuickScores:
         recommender = self.recommender
         if head in WINDOWS:
             return _Trend(self.trends[head])
-        if not batch.lengths[0] or (head == "sequence" and self.sequence is None):
+        if not batch.lengths[0]:
             return _SILENT
-        if self.sequence is not None and head == "sequence":
-            assert isinstance(recommender.sequence, SequenceHead)
+        if head == "sequence":
+            if self.sequence is None or not isinstance(recommender.sequence, SequenceHead):
+                return _SILENT
             return _Linear(self.sequence.asked(recommender.sequence.user_vectors(batch)[0]))
         reading = recommender.reading(head, batch)
         if head == "text":

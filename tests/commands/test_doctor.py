@@ -1,6 +1,5 @@
 import json
 import shutil
-from http.server import BaseHTTPRequestHandler
 from importlib.metadata import version
 
 import pyarrow as pa
@@ -11,18 +10,15 @@ from commands import doctor
 from commands.main import app
 from freshet.data_quality import quality_path
 from freshet.settings import Settings
+from tests.http_handler import Handler
 from training import registry
 
 
-class Stranger(BaseHTTPRequestHandler):
+class Stranger(Handler):
     """Some other server."""
 
     def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+        self.answer(200)
 
 
 @pytest.fixture

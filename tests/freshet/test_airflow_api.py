@@ -1,20 +1,20 @@
 """The small client of Airflow's API against a server that answers as Airflow on SQLite did."""
 
 import json
-from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote
 
 import pytest
 
 from freshet.airflow_api import AirflowApi
 from freshet.settings import Settings
+from tests.http_handler import Handler
 
 
-class LockedOnce(BaseHTTPRequestHandler):
+class LockedOnce(Handler):
     """Makes the run that is asked for, but answers with an error; knows it when it is asked again."""
 
     def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["dag_run_id"]
+        asked = json.loads(self.body())["dag_run_id"]
         self.server.asked.append(asked)
         self.answer(500 if len(self.server.asked) == 1 else self.server.then, {"dag_run_id": asked})
 
@@ -29,16 +29,6 @@ class LockedOnce(BaseHTTPRequestHandler):
             "duration": None,
         }
         self.answer(200 if run_id in self.server.asked else 404, run)
-
-    def answer(self, status, body):
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture

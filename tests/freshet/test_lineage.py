@@ -1,12 +1,13 @@
 import json
 import shutil
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 
 import pytest
 
 from freshet.lineage import KEPT_FILES, Parent, emit_build, events_path, rotate
 from freshet.settings import Settings
+from tests.http_handler import Handler
 
 
 @pytest.fixture
@@ -55,16 +56,12 @@ def test_a_file_that_is_not_full_is_left_alone(settings):
     assert events_path(settings).read_text() == "one\n"
 
 
-class Catalogue(BaseHTTPRequestHandler):
+class Catalogue(Handler):
     """A server that takes lineage events."""
 
     def do_POST(self):
-        self.server.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+        self.server.received.append(json.loads(self.body()))
+        self.answer(200)
 
 
 def test_a_server_gets_the_events_where_one_is_set(settings):

@@ -3,7 +3,6 @@
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 
 import pyarrow as pa
 import pytest
@@ -13,17 +12,18 @@ from freshet.contract import Event, EventType
 from freshet.settings import Settings
 from ingestion.event_log import SqliteEventLog
 from serving.platform_status import API, DriftFigure, platform_status
+from tests.http_handler import Handler
 from training import registry
 
 NEWEST = datetime(2025, 1, 5, 8, tzinfo=UTC)
 """The newest event of the small world."""
 
 
-class Airflow(BaseHTTPRequestHandler):
+class Airflow(Handler):
     """Healthy; build_marts has failed a minute ago, and no other DAG has run."""
 
     def do_POST(self):
-        sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        sent = json.loads(self.body())
         is_right = sent == {"username": "admin", "password": "right"}
         self.answer(201 if is_right else 401, {"access_token": "token"})
 
@@ -34,16 +34,6 @@ class Airflow(BaseHTTPRequestHandler):
             minute_ago = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
             run = {"dag_run_id": "asset__2026 1", "state": "failed", "duration": 7.5, "queued_at": minute_ago}
             self.answer(200, {"dag_runs": [run] if "/build_marts/" in self.path else []})
-
-    def answer(self, status, body):
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from serving.text_tower import TextTowers
-from tests.serving.conftest import reading_bundle
+from tests.serving.worlds import reading_bundle
 from training.bundle import TEXT_ENCODER, BundleError, load_bundle
 from training.onnx_encoder import MODEL, OnnxTextEncoder
 from training.text_tower import TextEncoder

@@ -2,7 +2,6 @@
 
 import gzip
 import shutil
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 from fastapi.testclient import TestClient
@@ -10,22 +9,18 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from nearline.tracing import NO_TRACES, open_traces
 from serving.app import create_app
+from tests.http_handler import Handler
 
 
-class Collector(BaseHTTPRequestHandler):
+class Collector(Handler):
     """Keeps the spans that are posted to it."""
 
     def do_POST(self):
-        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        sent = self.body()
         if self.headers.get("Content-Encoding") == "gzip":
             sent = gzip.decompress(sent)
         self.server.received.append((self.path, ExportTraceServiceRequest.FromString(sent)))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+        self.answer(200)
 
 
 @pytest.fixture
