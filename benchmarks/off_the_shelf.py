@@ -37,6 +37,7 @@ def chain(home: Path) -> Iterator[tuple[Server, Server]]:
     }
     features, models = free_port(), free_port()
     feast = [str(commands / "feast"), "-c", str(FEATURE_REPO), "serve", "--port", str(features), "--no-access-log"]
+    feast += ["--max-requests", "0"]  # by itself it ends its worker after a thousand, and closes every connection
     served = ["-m", f"models:/{MODEL_NAME}@{CHAMPION}", "--env-manager", "local", "--port", str(models)]
     mlflow = [sys.executable, "-m", "mlflow", "models", "serve", "--host", "127.0.0.1", *served]
     with (

@@ -49,7 +49,9 @@ def main() -> None:
             figures.extend(_measure(home, n_items))
     except (ProcessError, LoadError) as error:
         sys.exit(f"freshet: {error}")
-    console.print(f"written to {report('serve', figures, settings.home)}")
+    finally:
+        if figures:  # those of what was measured before something failed, too
+            console.print(f"written to {report('serve', figures, settings.home)}")
 
 
 def _make(home: Path, n_items: int) -> None:
