@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -33,8 +33,9 @@ from feast.type_map import python_values_to_proto_values
 from feast.types import FeastType
 
 from freshet.sqlite import BUSY_SECONDS, open_database
-from nearline.feast_rows import EVENT_TIMESTAMP
+from nearline.feast_rows import EVENT_TIMESTAMP, entity_key, utc
 from nearline.packed_rows import PackedRow, merge_rows
+from nearline.session_features import from_us, to_us
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +57,6 @@ _ERASE = (
     "INSERT INTO erased VALUES (?, ?) ON CONFLICT DO UPDATE SET erased_at = excluded.erased_at"
     " WHERE excluded.erased_at > erased_at RETURNING 1"
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 Answer = tuple[datetime | None, dict[str, Value] | None]
@@ -97,7 +96,7 @@ class EventTimeSqliteOnlineStore(OnlineStore):
 
     def replace(self, config: RepoConfig, table: FeatureView, data: Sequence[Row]) -> None:
         """Let these rows be what is known, whatever was known before: for repairs."""
-        packed = [_pack(_pack_key(config, key), _utc(moment), values) for key, values, moment, _ in data]
+        packed = [_pack(_pack_key(config, key), utc(moment), values) for key, values, moment, _ in data]
         with self._transaction(config) as connection:
             connection.executemany(_upsert(config, table), packed)
 
@@ -110,11 +109,11 @@ class EventTimeSqliteOnlineStore(OnlineStore):
             connection.execute(_CREATE_ERASED)
             for key, moment in erased.items():
                 # At first whatever is there goes: a sender's clock may be fast, and a row seem younger than it is.
-                is_news = connection.execute(_ERASE, (key, _to_us(moment))).fetchall()
+                is_news = connection.execute(_ERASE, (key, to_us(moment))).fetchall()
                 for view in tables:
                     connection.execute(
                         f"DELETE FROM {_table_name(config, view)} WHERE entity_key = ? AND (? OR event_time <= ?)",  # noqa: S608
-                        (key, bool(is_news), _to_us(_end_of_erasure(view, moment))),
+                        (key, bool(is_news), to_us(_end_of_erasure(view, moment))),
                     )
 
     def online_read(
@@ -164,7 +163,7 @@ class EventTimeSqliteOnlineStore(OnlineStore):
 
     def _keep_newer(self, config: RepoConfig, table: FeatureView, rows: list[Row]) -> None:
         # Packed before the transaction begins: the time between two is other writers' turn.
-        packed = [_pack(_pack_key(config, key), _utc(moment), values) for key, values, moment, _ in rows]
+        packed = [_pack(_pack_key(config, key), utc(moment), values) for key, values, moment, _ in rows]
         with self._transaction(config) as connection:
             erased = _erased(connection, table, [key for key, *_ in packed])
             packed = [row for row in packed if row[1] > erased.get(row[0], row[1] - 1)]
@@ -172,14 +171,14 @@ class EventTimeSqliteOnlineStore(OnlineStore):
 
     def _merge(self, config: RepoConfig, table: FeatureView, rows: list[Row]) -> None:
         """Read, merge and write within one transaction: whoever writes next merges with the result."""
-        keyed = [(_pack_key(config, key), (_utc(moment), values)) for key, values, moment, _ in rows]
+        keyed = [(_pack_key(config, key), (utc(moment), values)) for key, values, moment, _ in rows]
         with self._transaction(config) as connection:
             keys = [key for key, _ in keyed]
             erased = _erased(connection, table, keys)
             known = dict(_read(connection, config, table, keys))
             changed: dict[bytes, PackedRow] = {}
             for key, row in keyed:
-                if key in erased and _to_us(row[0]) <= erased[key]:
+                if key in erased and to_us(row[0]) <= erased[key]:
                     continue
                 merged = merge_rows(known[key], row) if key in known else row
                 if merged is not known.get(key):
@@ -257,7 +256,7 @@ def _read(
     for key, event_time, feature_names, feature_values in rows.fetchall():
         values = RepeatedValue.FromString(feature_values).val
         features = dict(zip(feature_names.split("\n"), values, strict=True))
-        yield key, (_EPOCH + event_time * _MICROSECOND, features)
+        yield key, (from_us(event_time), features)
 
 
 def replace_rows(store: FeatureStore, view_name: str, join_key: str, rows: dict[str, dict[str, Any]]) -> None:
@@ -265,7 +264,7 @@ def replace_rows(store: FeatureStore, view_name: str, join_key: str, rows: dict[
     view = store.get_feature_view(view_name)
     data: list[Row] = [
         (
-            EntityKey(join_keys=[join_key], entity_values=[Value(string_val=entity_id)]),
+            entity_key(join_key, entity_id),
             {field.name: _value(row[field.name], field.dtype) for field in view.features},
             row[EVENT_TIMESTAMP],
             None,
@@ -278,10 +277,7 @@ def replace_rows(store: FeatureStore, view_name: str, join_key: str, rows: dict[
 def forget_entities(store: FeatureStore, join_key: str, erased: Mapping[str, datetime]) -> None:
     """Let nothing be known of these entities from before they were erased; a row of a later time is of a new one."""
     views = [view for view in store.list_feature_views() if view.online and join_key in view.join_keys]
-    keys = {
-        _pack_key(store.config, EntityKey(join_keys=[join_key], entity_values=[Value(string_val=entity_id)])): moment
-        for entity_id, moment in erased.items()
-    }
+    keys = {_pack_key(store.config, entity_key(join_key, entity_id)): moment for entity_id, moment in erased.items()}
     EventTimeSqliteOnlineStore().forget(store.config, views, keys)
 
 
@@ -305,7 +301,7 @@ def _erased(connection: sqlite3.Connection, view: FeatureView, keys: Sequence[by
                 part,
             ).fetchall()
         )
-    return {key: _to_us(_end_of_erasure(view, _EPOCH + at * _MICROSECOND)) for key, at in found.items()}
+    return {key: to_us(_end_of_erasure(view, from_us(at))) for key, at in found.items()}
 
 
 def _value(value: Any, feast_type: FeastType) -> Value:
@@ -330,19 +326,10 @@ def _upsert(config: RepoConfig, view: FeatureView) -> str:
     )
 
 
-def _utc(moment: datetime) -> datetime:
-    """Without a zone is Feast's way of writing UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-
-
-def _to_us(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
-
-
 def _pack(key: bytes, event_time: datetime, values: dict[str, Value]) -> tuple[bytes, int, str, bytes]:
     return (
         key,
-        _to_us(event_time),
+        to_us(event_time),
         "\n".join(values),
         RepeatedValue(val=values.values()).SerializeToString(),
     )

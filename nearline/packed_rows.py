@@ -19,18 +19,17 @@ def merge_rows(known: PackedRow, other: PackedRow) -> PackedRow:
     """One row that knows what both know; one of the two when it already does."""
     if other == known:
         return known
-    known_state, other_state = unpacked("", known), unpacked("", other)
+    known_state, other_state = _unpacked(known), _unpacked(other)
     merged = merge(known_state, other_state)
     if merged == known_state:
         return known
     return other if merged == other_state else packed(merged)
 
 
-def unpacked(user_id: str, row: PackedRow) -> UserState:
-    """The state of a row; a row does not repeat its user."""
+def _unpacked(row: PackedRow) -> UserState:
     known_at, values = row
     columns: dict[str, Any] = {name: plain(value) for name, value in values.items()}
-    return from_feature_row(user_id, columns | {EVENT_TIMESTAMP: known_at})
+    return from_feature_row("", columns | {EVENT_TIMESTAMP: known_at})  # a row does not repeat its user
 
 
 def packed(state: UserState) -> PackedRow:

@@ -3,12 +3,12 @@
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any, Protocol
 
 from freshet.feature_store import USER_RECENT_EVENTS
-from nearline.session_features import UserState
+from nearline.feast_rows import entity_key, online_rows, provider_and_view
+from nearline.session_features import UserState, from_feature_row
 
 STATE_COLUMNS = (
     "recent_event_ids",
@@ -41,11 +41,10 @@ class UserStates(Protocol):
 
 
 class FeastUserStates:
-    """The user's packed row through the interface that Feast has for its online stores, whichever of them it is.
+    """The user's packed row, read and written at the interface that Feast has for its online stores.
 
-    Feast's ways for users, ``get_online_features`` and ``push``, end there too. But the one makes a table of ours for
-    many features, at .2 ms and more a read, and the other goes through pandas and Arrow, at 7 ms a push: all of it
-    Python that keeps a request from its interpreter.
+    Feast's ``push`` ends there too, but goes through pandas and Arrow: 7 ms of Python that keep a request from its
+    interpreter.
     """
 
     def __init__(self, store: Callable[[], Any]) -> None:
@@ -54,26 +53,22 @@ class FeastUserStates:
 
     def load(self, user_ids: Sequence[str]) -> dict[str, UserState]:
         """The states of these users, empty ones for users nobody has met."""
-        provider, view = _provider_and_view(store := self._store())
-        from nearline.packed_rows import unpacked
-
+        store = self._store()
         with online_store_errors():
-            rows = provider.online_read(store.config, view, [_entity_key(each) for each in user_ids], [*STATE_COLUMNS])
-        return {
-            user_id: UserState(user_id) if known_at is None else unpacked(user_id, (_utc(known_at), values))
-            for user_id, (known_at, values) in zip(user_ids, rows, strict=True)
-        }
+            rows = online_rows(store, USER_RECENT_EVENTS, "user_id", user_ids, STATE_COLUMNS)
+        return {user_id: from_feature_row(user_id, row) for user_id, row in zip(user_ids, rows, strict=True)}
 
     def save(self, states: Iterable[UserState]) -> None:
         """Write all states at once. Online only: the event log is the truth, and the marts are rebuilt from it."""
-        provider, view = _provider_and_view(store := self._store())
+        store = self._store()
         from nearline.packed_rows import packed
 
         rows = []
         for state in states:
             known_at, values = packed(state)
-            rows.append((_entity_key(state.user_id), values, known_at, None))
+            rows.append((entity_key("user_id", state.user_id), values, known_at, None))
         with online_store_errors():
+            provider, view = provider_and_view(store, USER_RECENT_EVENTS)
             provider.online_write_batch(store.config, view, rows, None)
 
     def forget(self, erased: Mapping[str, datetime]) -> None:
@@ -83,33 +78,6 @@ class FeastUserStates:
 
         with online_store_errors():
             forget_entities(store, "user_id", erased)
-
-
-@lru_cache(maxsize=4)
-def _provider_and_view(store: Any) -> tuple[Any, Any]:
-    """What reads and writes the rows of an open store, and the view that they are of."""
-    from feast.infra.provider import get_provider
-
-    with online_store_errors():
-        return get_provider(store.config), store.get_feature_view(USER_RECENT_EVENTS)
-
-
-def _entity_key(user_id: str) -> Any:
-    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.protos.feast.types.Value_pb2 import Value
-
-    return EntityKey(join_keys=["user_id"], entity_values=[Value(string_val=user_id)])
-
-
-def _utc(moment: datetime) -> datetime:
-    """Without a zone is Feast's way of writing UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-
-
-@lru_cache(maxsize=4)
-def feature_service(store: Any, name: str) -> Any:
-    """A service of an open store. A service never changes, and unpacking it would take longer than reading with it."""
-    return store.get_feature_service(name)
 
 
 @contextmanager

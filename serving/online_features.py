@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from freshet.feature_store import CATALOGUE_SERVICE, RECOMMENDER_SERVICE
-from nearline.feast_rows import EVENT_TIMESTAMP, response_rows
-from nearline.session_features import UserState, from_feature_row
-from nearline.user_states import STATE_COLUMNS, FeastUserStates, feature_service, online_store_errors
+from freshet.feature_store import ITEM_POPULARITY_DAILY, USER_ACTIVITY_DAILY
+from nearline.feast_rows import EVENT_TIMESTAMP, online_rows
+from nearline.session_features import UserState
+from nearline.user_states import FeastUserStates, online_store_errors
 from serving.schemas import Activity
 
 ACTIVITY_COLUMNS: Final = (
@@ -57,7 +57,7 @@ class OnlineFeatures(Protocol):
 
 
 class FeastOnlineFeatures:
-    """Feast's online store through its feature services, shared by the API's threads."""
+    """Feast's online store, view by view, shared by the API's threads."""
 
     def __init__(self, store: Callable[[], Any]) -> None:
         """``store`` gives a FeatureStore, or raises OnlineStoreError."""
@@ -70,10 +70,8 @@ class FeastOnlineFeatures:
 
     def user(self, user_id: str) -> UserFeatures:
         """All of one user's features, empty for a user nobody has met."""
-        response = self._read(RECOMMENDER_SERVICE, [{"user_id": user_id}])
-        state = from_feature_row(user_id, response_rows(response, STATE_COLUMNS)[0])
-        activity = response_rows(response, ACTIVITY_COLUMNS)[0]
-        return UserFeatures(state, _activity(activity))
+        [activity] = self._rows(USER_ACTIVITY_DAILY, "user_id", [user_id], ACTIVITY_COLUMNS)
+        return UserFeatures(self.state(user_id), _activity(activity))
 
     def popularity(self, item_ids: Sequence[str]) -> Popularity:
         """The items' popularity; items without any are left out."""
@@ -82,8 +80,8 @@ class FeastOnlineFeatures:
         moments: list[datetime] = []
         for start in range(0, len(item_ids), _ITEMS_PER_READ):
             chunk = item_ids[start : start + _ITEMS_PER_READ]
-            response = self._read(CATALOGUE_SERVICE, [{"item_id": item_id} for item_id in chunk])
-            for item_id, row in zip(chunk, response_rows(response, POPULARITY_COLUMNS), strict=True):
+            rows = self._rows(ITEM_POPULARITY_DAILY, "item_id", chunk, POPULARITY_COLUMNS)
+            for item_id, row in zip(chunk, rows, strict=True):
                 if row[EVENT_TIMESTAMP] is not None:
                     one, seven, thirty, total = (int(row[column] or 0) for column in POPULARITY_COLUMNS)
                     counts[item_id] = (one, seven, thirty, total)
@@ -91,10 +89,12 @@ class FeastOnlineFeatures:
             time.sleep(0.001)  # a large catalogue must not keep requests from the interpreter
         return Popularity(counts, max(moments, default=None))
 
-    def _read(self, service: str, entity_rows: list[dict[str, str]]) -> Any:
+    def _rows(
+        self, view: str, join_key: str, entity_ids: Sequence[str], columns: Sequence[str]
+    ) -> list[dict[str, Any]]:
         store = self._store()
         with online_store_errors():
-            return store.get_online_features(features=feature_service(store, service), entity_rows=entity_rows)
+            return online_rows(store, view, join_key, entity_ids, columns)
 
 
 def _activity(row: dict[str, Any]) -> Activity | None:
