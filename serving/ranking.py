@@ -1,6 +1,6 @@
 """The order of the list: the model's scores without what must not be shown, then popular items where it has no more."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 from typing import Final, NamedTuple
@@ -22,7 +22,7 @@ PROPENSITY: Final = 1.0
 
 class _Line(NamedTuple):
     item_id: str
-    score: float
+    score: float | None
     source: Source
     reason: str
 
@@ -36,17 +36,37 @@ def rank(
     """
     plan = plan or PLAIN.on(snapshot)
     hidden = excluded | plan.hidden(state)
-    lines = chain(
-        _popular(plan.named_beside_the_model(), hidden),
-        _by_model(snapshot, state, n, hidden, now, plan),
-        _popular(plan.popular(), hidden),
+    pinned = _pinned(plan, n, hidden, now)
+    n_ranked = n - len(pinned)
+    hidden = hidden.union(line.item_id for line in pinned.values())
+    lines = chain.from_iterable(
+        chain(
+            _popular(turn.named_beside_the_model(), hidden),
+            _by_model(snapshot, state, n_ranked, hidden, now, turn),
+            _popular(turn.popular(), hidden),
+        )
+        for turn in plan.turns()
+        if n_ranked
     )
     distinct: dict[str, _Line] = {}
     for line in lines:
         distinct.setdefault(line.item_id, line)
-        if len(distinct) == n:
+        if len(distinct) == n_ranked:
             break
-    return [_shown(snapshot, line, rank) for rank, line in enumerate(distinct.values(), start=1)]
+    ranked = [line._replace(reason=plan.with_rules(line.item_id, line.reason)) for line in distinct.values()]
+    for place, line in pinned.items():  # from the top down, so that each stands where it should
+        ranked.insert(place - 1, line)
+    return [_shown(snapshot, line, rank) for rank, line in enumerate(ranked, start=1)]
+
+
+def _pinned(plan: Plan, n: int, hidden: frozenset[str], now: datetime) -> dict[int, _Line]:
+    """By place, what rules put there and the request allows."""
+    return {
+        rule.at: _Line(rule.pin, None, "pinned", rule.words)
+        for rule in plan.wish.scenario.rules.pins
+        if rule.at is not None and rule.at <= n and rule.pin is not None
+        if rule.pin not in hidden and plan.can_be_pinned(rule.pin, now)
+    }
 
 
 def history_of(state: UserState, model: ServedModel) -> History:
@@ -87,9 +107,7 @@ def _by_model(
     met = [model.item_index[item_id] for item_id in hidden if item_id in model.item_index]
     may_be_shown[met] = False
     n_best = plan.pool(n)
-    quick = snapshot.quick if snapshot.quick and not plan.has_query else None
-    few = quick.shortlist(batch, n_best, may_be_shown, len(met)) if quick else None
-    best = _best_of_few(few, n_best) if few else _best_of_all(snapshot, model, batch, n_best, may_be_shown, plan)
+    best = _best(snapshot, model, batch, n_best, may_be_shown, len(met), plan)
     order = plan.order(model, best.scores, best.items, n)
     shown, scores = best.items[order], best.scores[order]
     parts = {head: part[order] for head, part in best.parts.items()}
@@ -106,20 +124,58 @@ class _Best(NamedTuple):
     parts: dict[str, NDArray[np.float32]]  # (N,) what each head adds
 
 
-def _best_of_few(few: Shortlist, n: int) -> _Best:
-    scores = few.scores()
-    best = top_n(scores, n)
-    return _Best(few.items[best], scores[best], {head: part[best] for head, part in few.parts.items()})
-
-
-def _best_of_all(
-    snapshot: Snapshot, model: ServedModel, batch: HistoryBatch, n: int, may_be_shown: NDArray[np.bool_], plan: Plan
+def _best(
+    snapshot: Snapshot,
+    model: ServedModel,
+    batch: HistoryBatch,
+    n: int,
+    may_be_shown: NDArray[np.bool_],
+    n_met: int,
+    plan: Plan,
 ) -> _Best:
+    boost = plan.rules.boost if plan.rules else None
+    few = _shortlist(snapshot, batch, n, may_be_shown, n_met, plan)
+    if few is not None:
+        return _best_of(few.items, few.parts, few.scores(), n, boost)
     parts = model.recommender.parts_at(batch, snapshot.popularity)
     scores = plan.scores(model, np.stack(list(parts.values())).sum(axis=0, dtype=np.float32))
     scores[~may_be_shown] = -np.inf
+    return _best_of(np.arange(len(scores)), parts, scores, n, boost)
+
+
+def _shortlist(
+    snapshot: Snapshot, batch: HistoryBatch, n: int, may_be_shown: NDArray[np.bool_], n_met: int, plan: Plan
+) -> Shortlist | None:
+    """What can lead the list; None where everything has to be scored."""
+    if snapshot.quick is None or plan.has_query:
+        return None
+    few = snapshot.quick.shortlist(batch, n, may_be_shown, n_met)
+    # What leads because of its boost need not lead in any head, so the best of them are found among themselves.
+    for mask in plan.rules.boosted if plan.rules else ():
+        n_boosted = min(n, int((may_be_shown & mask).sum()))
+        if few is not None and n_boosted:
+            more = snapshot.quick.shortlist(batch, n_boosted, may_be_shown & mask, n_met)
+            few = more and _together(few, more)
+    return few
+
+
+def _together(few: Shortlist, more: Shortlist) -> Shortlist:
+    items, first = np.unique(np.concatenate([few.items, more.items]), return_index=True)
+    parts = {head: np.concatenate([part, more.parts[head]])[first] for head, part in few.parts.items()}
+    return Shortlist(items, parts)
+
+
+def _best_of(
+    items: NDArray[np.int64],
+    parts: Mapping[str, NDArray[np.float32]],
+    scores: NDArray[np.float32],
+    n: int,
+    boost: NDArray[np.float32] | None,
+) -> _Best:
+    if boost is not None:
+        scores = scores + boost[items]
     best = top_n(scores, n)
-    return _Best(best, scores[best], {head: part[best] for head, part in parts.items()})
+    return _Best(items[best], scores[best], {head: part[best] for head, part in parts.items()})
 
 
 def _popular(items: Iterable[PopularItem], hidden: frozenset[str]) -> Iterator[_Line]:
@@ -133,7 +189,7 @@ def _shown(snapshot: Snapshot, line: _Line, rank: int) -> RecommendedItem:
     return RecommendedItem(
         item_id=line.item_id,
         rank=rank,
-        score=round(line.score, 6),
+        score=None if line.score is None else round(line.score, 6),
         source=line.source,
         reason=line.reason,
         propensity=PROPENSITY,

@@ -29,6 +29,7 @@ from serving.online_features import FeastOnlineFeatures
 from serving.profiles import Profiles
 from serving.recommender import Recommender
 from serving.refresher import CatalogueRefresher
+from serving.scenarios import Scenarios
 from serving.schemas import Readiness
 from serving.search import Search
 from serving.shown import ShownLists
@@ -50,10 +51,10 @@ logger = logging.getLogger(__name__)
 class Runtime:
     """The parts of one application and how they hang together."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, scenarios: Scenarios) -> None:
         """Opens the files that must be there; everything slow happens in threads after ``start``."""
         self.metrics = metrics
-        self.current = CurrentSnapshot()
+        self.current = CurrentSnapshot([scenario.rules for scenario in scenarios.values()])
         self._log = SqliteEventLog(settings.log_path)
         self._rejects = SqliteRejects(settings.live_rejects_path)
         self._items = SqliteLiveItems(settings.live_items_path)
@@ -92,6 +93,7 @@ class Runtime:
             self._log,
             self._wait_until,
             lambda: self._watcher.registry_fault,
+            scenarios,
             traces,
         )
         self.shown = ShownLists(self._log, self.current)

@@ -7,16 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from freshet.contract import Identifier
 from serving.filters import ItemFilter
+from serving.rules import MAX_LIST_LENGTH
 from serving.scenarios import SCENARIOS, ScenarioName
 
-MAX_LIST_LENGTH = 100
 MAX_EXCLUDED_ITEMS = 1_000
 MAX_CONTEXT_ITEMS = 50
 MAX_QUERY_LENGTH = 500
 
 FreshnessToken = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")]
 QueryText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY_LENGTH, strip_whitespace=True)]
-Source = Literal["model", "cold_start", "popular"]
+Source = Literal["model", "cold_start", "popular", "pinned"]
 
 
 class _In(BaseModel):
@@ -104,9 +104,10 @@ class RecommendedItem(_Out):
 
     item_id: str
     rank: int = Field(description="1 is the top")
-    score: float = Field(description="Comparable within one list only")
+    score: float | None = Field(description="Comparable within one list only; null for a line that a rule pinned")
     source: Source = Field(
-        description="model: ranked for this user; cold_start: by the model without a history; popular: without a model"
+        description="model: ranked for this user; cold_start: by the model without a history; popular: without a model;"
+        " pinned: by a rule of the scenario"
     )
     reason: str = Field(description="The strongest cause of this line, as a sentence")
     propensity: float = Field(

@@ -18,6 +18,7 @@ from nearline.session_features import RecentEvent, UserState, to_us
 from serving.catalogue_index import Mask, name_of
 from serving.diversity import POOL, diversified
 from serving.filters import ItemFilter
+from serving.placed_rules import PlacedRules
 from serving.query_parser import ParsedQuery, parse_query
 from serving.scenarios import SCENARIOS, Scenario
 from serving.schemas import Understood
@@ -62,6 +63,8 @@ class Plan:
 
     wish: Wish
     snapshot: Snapshot
+    turn: int = 0
+    """1: what the rules put last."""
 
     @cached_property
     def query(self) -> ParsedQuery | None:
@@ -113,6 +116,30 @@ class Plan:
         except (BackboneError, OSError) as error:
             logger.warning("a query cannot be read", extra={"error": str(error)})
             return None
+
+    @cached_property
+    def rules(self) -> PlacedRules | None:
+        """The scenario's rules over these items; None where it has none."""
+        rules = self.wish.scenario.rules
+        return self.snapshot.placed(rules) if rules else None
+
+    def turns(self) -> Iterator["Plan"]:
+        """This plan, and then, where rules put some items last, the plan for those."""
+        yield self
+        if self.rules is not None and len(self.rules.turns) > 1:
+            yield replace(self, turn=1)
+
+    def can_be_pinned(self, item_id: str, now: datetime) -> bool:
+        """Whether the request allows an item that a rule puts onto the list, and there is such a thing to be had."""
+        catalogue, model = self.snapshot.catalogue, self.snapshot.model
+        item, row = catalogue.get(item_id), catalogue.index.row_of.get(item_id)
+        is_known = row is not None or (model is not None and item_id in model.item_index)
+        if not is_known or item.is_deleted or (self.rules is not None and self.rules.forbid(item_id)):
+            return False
+        item_filter = self.wish.item_filter
+        is_any = item_filter is not None and item_filter.availability == "any"
+        is_allowed = self.allowed is None or (row is not None and bool(self.allowed[row]))
+        return is_allowed and (is_any or item.can_be_shown(now))
 
     @property
     def missing(self) -> set[str]:
@@ -177,6 +204,8 @@ class Plan:
             shown = self.snapshot.is_available.copy()
         if self.allowed is not None:
             shown &= self.snapshot.of_model(self.allowed, 0)
+        if self.rules is not None:
+            shown &= self.rules.turns[self.turn]
         return shown
 
     def pool(self, n: int) -> int:
@@ -197,13 +226,23 @@ class Plan:
         is_named = row is not None and self.names[row] >= _IS_NAMED
         return f"Its name has “{self.query.text}”." if is_named else f"Close to “{self.query.text}” in meaning."
 
+    def with_rules(self, item_id: str, reason: str) -> str:
+        """A reason, and what rules did beside it."""
+        if self.rules is None:
+            return reason
+        return " ".join([reason, *(rule.words for rule in self.rules.concerning(item_id))])
+
     def popular(self) -> Iterator[PopularItem]:
         """What everybody likes, of what is allowed; of a query, what is called so."""
+        item_ids: Iterable[str] = self.snapshot.popular.item_ids
+        rules = self.rules
+        if rules is not None:
+            item_ids = (item_id for item_id in item_ids if rules.is_turn_of(item_id, self.turn))
         if self.allowed is None:
-            yield from self.snapshot.popular
+            yield from map(self.snapshot.popular.line, item_ids)
             return
         row_of = self.snapshot.catalogue.index.row_of
-        for item_id in self.snapshot.popular.item_ids:
+        for item_id in item_ids:
             row = row_of.get(item_id)
             if row is None or not self.allowed[row]:
                 continue
