@@ -18,6 +18,7 @@ from training.quick_scores import Shortlist
 
 PROPENSITY: Final = 1.0
 """The ranking is deterministic: what is shown is shown with certainty."""
+_RESERVED: Final = "Hardly anybody knows it yet: this place is kept for such items."
 
 
 class _Line(NamedTuple):
@@ -106,22 +107,63 @@ def _by_model(
     may_be_shown = plan.may_be_shown(model)
     met = [model.item_index[item_id] for item_id in hidden if item_id in model.item_index]
     may_be_shown[met] = False
-    n_best = plan.pool(n)
-    best = _best(snapshot, model, batch, n_best, may_be_shown, len(met), plan)
-    order = plan.order(model, best.scores, best.items, n)
-    shown, scores = best.items[order], best.scores[order]
-    parts = {head: part[order] for head, part in best.parts.items()}
-    reasons = Explainer(model, snapshot.catalogue, batch, parts, shown).reasons()
+    best = _best(snapshot, model, batch, plan.pool(n), may_be_shown, len(met), plan)
+    best = best.at(plan.order(model, best.scores, best.items, n))
+    cold = _for_cold_slots(snapshot, model, batch, n, best, may_be_shown, len(met), plan)
+    if cold is not None:
+        best = best.without_last(~snapshot.is_cold, len(cold.items)).then(cold)
+    n_ranked = len(best.items) - (len(cold.items) if cold else 0)
+    reasons = Explainer(model, snapshot.catalogue, batch, best.parts, best.items).reasons()
     source: Source = "cold_start" if is_stranger else "model"
-    for index, score, reason in zip(shown, scores, reasons, strict=True):
+    for place, (index, score, reason) in enumerate(zip(best.items, best.scores, reasons, strict=True)):
         item_id = str(model.recommender.item_ids[index])
-        yield _Line(item_id, float(score), source, plan.reason(item_id, reason))
+        reason = plan.reason(item_id, reason)
+        if place < n_ranked:
+            yield _Line(item_id, float(score), source, reason)
+        else:
+            yield _Line(item_id, float(score), "cold_slot", f"{reason} {_RESERVED}")
+
+
+def _for_cold_slots(
+    snapshot: Snapshot,
+    model: ServedModel,
+    batch: HistoryBatch,
+    n: int,
+    best: "_Best",
+    may_be_shown: NDArray[np.bool_],
+    n_met: int,
+    plan: Plan,
+) -> "_Best | None":
+    """The best cold items that the list of n lines does not have, as many as the scenario wants and it lacks."""
+    wanted = min(plan.wish.scenario.cold_slots, n - 1)
+    if wanted <= 0 or plan.turn:
+        return None
+    n_missing = wanted - int(snapshot.is_cold[best.items].sum())
+    if n_missing <= 0:
+        return None
+    others = may_be_shown & snapshot.is_cold
+    others[best.items] = False
+    return _best(snapshot, model, batch, n_missing, others, n_met, plan)
 
 
 class _Best(NamedTuple):
     items: NDArray[np.int64]  # (N,) best first
     scores: NDArray[np.float32]  # (N,)
     parts: dict[str, NDArray[np.float32]]  # (N,) what each head adds
+
+    def at(self, places: NDArray[np.int64]) -> "_Best":
+        """Some of them, in another order."""
+        return _Best(self.items[places], self.scores[places], {head: part[places] for head, part in self.parts.items()})
+
+    def without_last(self, mask: NDArray[np.bool_], n: int) -> "_Best":
+        """Without the last n of those items that are in the mask (V,)."""
+        dropped = np.flatnonzero(mask[self.items])[::-1][:n]
+        return self.at(np.delete(np.arange(len(self.items)), dropped))
+
+    def then(self, others: "_Best") -> "_Best":
+        """These and the others behind them."""
+        parts = {head: np.concatenate([part, others.parts[head]]) for head, part in self.parts.items()}
+        return _Best(np.concatenate([self.items, others.items]), np.concatenate([self.scores, others.scores]), parts)
 
 
 def _best(
@@ -174,8 +216,7 @@ def _best_of(
 ) -> _Best:
     if boost is not None:
         scores = scores + boost[items]
-    best = top_n(scores, n)
-    return _Best(items[best], scores[best], {head: part[best] for head, part in parts.items()})
+    return _Best(items, scores, dict(parts)).at(top_n(scores, n))
 
 
 def _popular(items: Iterable[PopularItem], hidden: frozenset[str]) -> Iterator[_Line]:

@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from freshet.settings import SettingsError
-from serving.rules import MAX_RULES, NO_RULES, Rule, Rules
+from serving.rules import MAX_LIST_LENGTH, MAX_RULES, NO_RULES, Rule, Rules
 
 ScenarioName = Literal["home", "similar", "basket", "search"]
 
@@ -28,6 +28,9 @@ class Scenario:
     needs_items: bool = False
     """``context.item_ids`` are what the list goes with: they count as what the user does right now."""
     needs_query: bool = False
+    cold_slots: int = 0
+    """Places of every list, never the first, for items that hardly anybody has met (``training.new_items.RARELY_MET``):
+    as many lines as are missing give way to the best of these, which come last."""
     rules: Rules = NO_RULES
     """What stands where for reasons of the shop."""
 
@@ -51,6 +54,7 @@ class ScenarioChanges(BaseModel):
 
     hides_seen: bool | None = None
     personal_weight: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
+    cold_slots: Annotated[int, Field(ge=0, lt=MAX_LIST_LENGTH)] = 0
     rules: Annotated[list[Rule], Field(max_length=MAX_RULES)] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -64,6 +68,7 @@ class ScenarioChanges(BaseModel):
             scenario,
             hides_seen=scenario.hides_seen if self.hides_seen is None else self.hides_seen,
             personal_weight=scenario.personal_weight if self.personal_weight is None else self.personal_weight,
+            cold_slots=self.cold_slots,
             rules=Rules.of(self.rules),
         )
 

@@ -16,7 +16,7 @@ MAX_QUERY_LENGTH = 500
 
 FreshnessToken = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")]
 QueryText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY_LENGTH, strip_whitespace=True)]
-Source = Literal["model", "cold_start", "popular", "pinned"]
+Source = Literal["model", "cold_start", "popular", "pinned", "cold_slot"]
 
 
 class _In(BaseModel):
@@ -107,7 +107,7 @@ class RecommendedItem(_Out):
     score: float | None = Field(description="Comparable within one list only; null for a line that a rule pinned")
     source: Source = Field(
         description="model: ranked for this user; cold_start: by the model without a history; popular: without a model;"
-        " pinned: by a rule of the scenario"
+        " pinned: by a rule of the scenario; cold_slot: by the model, in a place kept for what hardly anybody knows"
     )
     reason: str = Field(description="The strongest cause of this line, as a sentence")
     propensity: float = Field(

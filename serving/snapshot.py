@@ -20,6 +20,7 @@ from serving.online_features import Popularity
 from serving.placed_rules import PlacedRules
 from serving.rules import Rules
 from serving.schemas import ModelRef
+from training.new_items import RARELY_MET
 
 if TYPE_CHECKING:
     from serving.text_tower import TextTower
@@ -86,6 +87,14 @@ class Snapshot:
         if rules not in self._placed:
             self._placed[rules] = PlacedRules.over(rules, self.catalogue.index, self.catalogue_rows)
         return self._placed[rules]
+
+    @cached_property
+    def is_cold(self) -> NDArray[np.bool_]:
+        """(V,) items that nobody or hardly anybody has met, as far as the popularity of these answers knows."""
+        counts = self.popularity
+        if counts is None:
+            counts = self.model.recommender.popularity if self.model else np.zeros((0, 4), dtype=np.float32)
+        return np.asarray(counts[:, -1] <= RARELY_MET, dtype=np.bool_)
 
     @cached_property
     def catalogue_rows(self) -> NDArray[np.int64]:
