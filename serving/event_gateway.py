@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from freshet.contract import MAX_EVENT_BYTES, MAX_EVENTS_PER_REQUEST, Event
+from freshet.contract import MAX_EVENT_BYTES, MAX_EVENTS_PER_REQUEST, MAX_ID_LENGTH, Event
 from ingestion.event_log import EventLog
 from ingestion.live_rejects import Reject, SqliteRejects
 from nearline.tracing import NO_TRACES, Traces
@@ -107,7 +107,7 @@ def _result(index: int, outcome: Event | str, raws: list[Any], appended: Any) ->
         stored = next(appended)
         return EventResult(index=index, event_id=outcome.event_id, status=stored.status, sequence=stored.sequence)
     sent_id = raws[index].get("event_id") if isinstance(raws[index], dict) else None
-    shown_id = sent_id if isinstance(sent_id, str) and len(sent_id) <= 128 else None
+    shown_id = sent_id if isinstance(sent_id, str) and len(sent_id) <= MAX_ID_LENGTH else None
     return EventResult(index=index, event_id=shown_id, status="rejected", reason=outcome)
 
 

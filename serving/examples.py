@@ -20,6 +20,7 @@ RECOMMENDATION_REQUESTS: Final[dict[str, Example]] = {
         summary="After an event, without what is on the page",
         value={"user_id": "42", "n": 5, "exclude_item_ids": ["296", "593"], "min_freshness_token": "18231"},
     ),
+    "visitor": Example(summary="For a visitor without a user_id", value={"session_id": "b3c1-77"}),
     "words": Example(summary="Towards some words", value={"user_id": "42", "query": "something light, not romance"}),
     "basket": Example(
         summary="What goes with a basket, varied",
@@ -235,7 +236,8 @@ def _event_schema() -> dict[str, Any]:
     types = schema["properties"]["event_type"]
     schema["properties"]["event_type"] = types | {"enum": [name for name in types["enum"] if name != "erasure"]}
     schema["properties"]["properties"] = {"type": "object", "description": "Anything else, as JSON"}
-    schema["required"] = ["event_type", "user_id"]
+    schema["required"] = ["event_type"]
+    schema["anyOf"] = [{"required": ["user_id"]}, {"required": ["session_id"]}]
     return schema
 
 
@@ -260,6 +262,10 @@ EVENT_REQUEST_BODY: Final[dict[str, Any]] = {
                 "least": {
                     "summary": "The least",
                     "value": {"event_type": "view", "user_id": "42", "item_id": "318"},
+                },
+                "visitor": {
+                    "summary": "Of a visitor without a user_id",
+                    "value": {"event_type": "view", "session_id": "b3c1-77", "item_id": "318"},
                 },
                 "list": {
                     "summary": "Several, with names of GA4 and Segment",

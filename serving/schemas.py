@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from freshet.contract import Identifier
+from freshet.contract import Identifier, SessionId, visitor_of
 from serving.filters import ItemFilter
 from serving.rules import MAX_LIST_LENGTH
 from serving.scenarios import SCENARIOS, ScenarioName
@@ -38,7 +38,13 @@ class RequestContext(_In):
 class RecommendationRequest(_In):
     """What to recommend to whom."""
 
-    user_id: Identifier = Field(description="Any id; a user nobody has met gets a cold start, never an error")
+    user_id: Identifier | None = Field(
+        default=None, description="Any id; a user nobody has met gets a cold start, never an error"
+    )
+    session_id: SessionId | None = Field(
+        default=None,
+        description="In place of user_id: a visitor of whom only this is known, and whose events had no user_id either",
+    )
     n: Annotated[int, Field(strict=True, ge=1, le=MAX_LIST_LENGTH, description="Length of the list")] = 10
     exclude_item_ids: Annotated[list[Identifier], Field(max_length=MAX_EXCLUDED_ITEMS)] = Field(
         default_factory=list, description="Items not to show, such as those already on the page"
@@ -61,6 +67,19 @@ class RecommendationRequest(_In):
     diversity: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
         default=0.0, description="0: by score alone; 1: each line as different from those above as can be"
     )
+
+    @property
+    def subject(self) -> str:
+        """The user_id of whom the list is for."""
+        return self.user_id if self.user_id is not None else visitor_of(self.session_id or "")
+
+    @model_validator(mode="after")
+    def _is_for_somebody(self) -> Self:
+        if self.user_id is None and self.session_id is None:
+            raise ValueError("user_id is missing: send it, or the session_id of a visitor who has none")
+        if self.user_id is not None and self.session_id is not None:
+            raise ValueError("user_id and session_id exclude each other: send the user_id of whoever has one")
+        return self
 
     @model_validator(mode="after")
     def _suits_the_scenario(self) -> Self:

@@ -47,8 +47,12 @@ RequestBody = Annotated[RecommendationRequest, Body(openapi_examples=RECOMMENDAT
 
 @router.post("/recommendations", response_model=Recommendations, responses=answered_with(RECOMMENDATIONS))
 async def recommend(request: RequestBody, recommender: RecommenderDep) -> Response:
-    """The items this user is most likely to want next; a user nobody has met gets a cold start."""
-    return await _recommend(recommender, request.user_id, request, wish_of(request, recommender.scenarios))
+    """The items this user is most likely to want next; a user nobody has met gets a cold start.
+
+    A visitor without a `user_id` is named by their `session_id`, here and in their events; `user_id` in the answer
+    says by which name the platform knows them.
+    """
+    return await _recommend(recommender, request.subject, request, wish_of(request, recommender.scenarios))
 
 
 @router.get("/recommendations/{recommendation_id}", responses=answered_with(SHOWN_RECOMMENDATIONS))
