@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearline.session_features import UserState, to_us
+from serving.explanations import explained
 from serving.reasons import Explainer
-from serving.schemas import RecommendedItem, Source
+from serving.schemas import Explanation, RecommendedItem, Source
 from serving.snapshot import PopularItem, ServedModel, Snapshot
 from serving.wishes import PLAIN, Plan
 from training.history import History, HistoryBatch
@@ -26,6 +27,7 @@ class _Line(NamedTuple):
     score: float | None
     source: Source
     reason: str
+    explanation: Explanation | None = None
 
 
 def rank(
@@ -113,15 +115,15 @@ def _by_model(
     if cold is not None:
         best = best.without_last(~snapshot.is_cold, len(cold.items)).then(cold)
     n_ranked = len(best.items) - (len(cold.items) if cold else 0)
-    reasons = Explainer(model, snapshot.catalogue, batch, best.parts, best.items).reasons()
+    about = model, snapshot.catalogue, batch, best.parts, best.items
+    reasons = Explainer(*about).reasons()
+    explanations = explained(*about) if plan.wish.explain else None
     source: Source = "cold_start" if is_stranger else "model"
     for place, (index, score, reason) in enumerate(zip(best.items, best.scores, reasons, strict=True)):
         item_id = str(model.recommender.item_ids[index])
-        reason = plan.reason(item_id, reason)
-        if place < n_ranked:
-            yield _Line(item_id, float(score), source, reason)
-        else:
-            yield _Line(item_id, float(score), "cold_slot", f"{reason} {_RESERVED}")
+        explanation = explanations[place] if explanations else None
+        line = _Line(item_id, float(score), source, plan.reason(item_id, reason), explanation)
+        yield line if place < n_ranked else line._replace(source="cold_slot", reason=f"{line.reason} {_RESERVED}")
 
 
 def _for_cold_slots(
@@ -149,7 +151,7 @@ def _for_cold_slots(
 class _Best(NamedTuple):
     items: NDArray[np.int64]  # (N,) best first
     scores: NDArray[np.float32]  # (N,)
-    parts: dict[str, NDArray[np.float32]]  # (N,) what each head adds
+    parts: Mapping[str, NDArray[np.float32]]  # (N,) what each head adds
 
     def at(self, places: NDArray[np.int64]) -> "_Best":
         """Some of them, in another order."""
@@ -179,8 +181,8 @@ def _best(
     few = _shortlist(snapshot, batch, n, may_be_shown, n_met, plan)
     if few is not None:
         return _best_of(few.items, few.parts, few.scores(), n, boost)
-    parts = model.recommender.parts_at(batch, snapshot.popularity)
-    scores = plan.scores(model, np.stack(list(parts.values())).sum(axis=0, dtype=np.float32))
+    parts = plan.parts(model, model.recommender.parts_at(batch, snapshot.popularity))
+    scores = np.stack(list(parts.values())).sum(axis=0, dtype=np.float32)
     scores[~may_be_shown] = -np.inf
     return _best_of(np.arange(len(scores)), parts, scores, n, boost)
 
@@ -215,8 +217,8 @@ def _best_of(
     boost: NDArray[np.float32] | None,
 ) -> _Best:
     if boost is not None:
-        scores = scores + boost[items]
-    return _Best(items, scores, dict(parts)).at(top_n(scores, n))
+        scores, parts = scores + boost[items], {**parts, "rules": boost[items]}
+    return _Best(items, scores, parts).at(top_n(scores, n))
 
 
 def _popular(items: Iterable[PopularItem], hidden: frozenset[str]) -> Iterator[_Line]:
@@ -236,4 +238,5 @@ def _shown(snapshot: Snapshot, line: _Line, rank: int) -> RecommendedItem:
         propensity=PROPENSITY,
         title=item.title,
         categories=list(item.categories),
+        explanation=line.explanation,
     )

@@ -83,12 +83,12 @@ class Explainer:
         if head == "sequence":
             return int(self._met[-1])
         if head not in self._terms:
-            self._terms[head] = self._terms_of(head)
+            self._terms[head] = self.terms_of(head)
         terms = self._terms[head][line]
         best = int(terms.argmax())
         return int(self._met[best]) if terms[best] > 0 else None
 
-    def _terms_of(self, head: str) -> NDArray[np.float32]:
+    def terms_of(self, head: str) -> NDArray[np.float32]:
         """(N, T) what each item of the history adds to the head's score of each item shown."""
         recommender = self._model.recommender
         if head == "item_item":

@@ -5,7 +5,7 @@ normalised as every head is; names that hold its words are added, and the user's
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -47,6 +47,8 @@ class Wish:
     diversity: float = 0.0
     with_item_ids: tuple[str, ...] = ()
     """Items that the list is to go with."""
+    explain: bool = False
+    """Say of every line what its score is made of."""
 
     def on(self, snapshot: Snapshot) -> "Plan":
         """What it means for the items of this snapshot."""
@@ -181,16 +183,16 @@ class Plan:
             seen = (event.item_id for event in state.recent if event.is_negative)
         return frozenset(self.wish.with_item_ids).union(seen)
 
-    def scores(self, model: ServedModel, personal: Scores) -> Scores:
-        """(V,) the user's own scores and the query's."""
+    def parts(self, model: ServedModel, personal: Mapping[str, Scores]) -> Mapping[str, Scores]:
+        """(V,) each: what the user's heads add to the scores, and the query beside them."""
         if not self.has_query:
             return personal
-        scores = personal * np.float32(self.wish.scenario.personal_weight)
+        parts = {head: part * np.float32(self.wish.scenario.personal_weight) for head, part in personal.items()}
         if self.meaning is not None:
-            scores += normalise(model.recommender.item_vectors @ self.meaning)
+            parts["query_meaning"] = normalise(model.recommender.item_vectors @ self.meaning)
         names: Scores = self.snapshot.of_model(self.names, 0)
-        scores += np.where(names > 1, np.float32(WHOLE_NAME), np.float32(NAME_WEIGHT) * names)
-        return scores
+        parts["query_name"] = np.where(names > 1, np.float32(WHOLE_NAME), np.float32(NAME_WEIGHT) * names)
+        return parts
 
     def may_be_shown(self, model: ServedModel) -> Mask:
         """(V,) what there is and what is allowed, for this caller to change."""

@@ -21,17 +21,14 @@ from serving.examples import (
 )
 from serving.problems import PROBLEM_RESPONSES, ProblemError
 from serving.recommender import Recommender, UnknownTokenError
+from serving.requests import RecommendationQuery, RecommendationRequest, SearchRequest, SimilarQuery
 from serving.scenarios import Scenarios
 from serving.schemas import (
     Profile,
-    RecommendationQuery,
-    RecommendationRequest,
     Recommendations,
-    SearchRequest,
     SearchResults,
     ShownRecommendations,
     SimilarItems,
-    SimilarQuery,
 )
 from serving.similar import NoModelError, UnknownItemError
 from serving.wishes import Wish
@@ -81,8 +78,8 @@ async def _recommend(
     ask = partial(recommender.recommend, user_id, wanted.n, wanted.exclude_item_ids, token, wish)
     try:
         # An answer is a fraction of a millisecond of work that a thread of its own would only interrupt; waiting for
-        # events and reading a query are another matter.
-        waits = wish.query is not None or recommender.has_to_wait(token)
+        # events, reading a query and explaining are another matter.
+        waits = wish.query is not None or wish.explain or recommender.has_to_wait(token)
         answer = await run_in_threadpool(ask) if waits else ask()
     except UnknownTokenError as error:
         raise ProblemError(422, str(error)) from None
@@ -107,6 +104,7 @@ def wish_of(request: RecommendationRequest, scenarios: Scenarios) -> Wish:
         item_filter=request.filter,
         diversity=request.diversity,
         with_item_ids=tuple(request.context.item_ids),
+        explain=request.explain,
     )
 
 
