@@ -12,7 +12,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__d
 
 _COMMANDS = (
     *("ingest", "data", "transform", "features", "train", "evaluate", "debias", "champion", "recommend"),
-    *("serve", "keys", "run", "status", "doctor", "simulate"),
+    *("serve", "nearline", "keys", "run", "status", "doctor", "simulate"),
 )
 for _command in _COMMANDS:
     importlib.import_module(f"commands.{_command}").register(app)

@@ -204,6 +204,21 @@ class Settings(BaseSettings):
         return self.home / "log" / "events.db"
 
     @property
+    def offsets_path(self) -> Path:
+        """How far consumers of the log have come (SQLite)."""
+        return self.log_path.with_name("offsets.db")
+
+    @property
+    def worker_lock_path(self) -> Path:
+        """Locked by the process that is the nearline worker."""
+        return self.log_path.with_name("nearline.lock")
+
+    @property
+    def dedicated_lock_path(self) -> Path:
+        """Locked by `freshet nearline`, to which others leave the work."""
+        return self.log_path.with_name("nearline-dedicated.lock")
+
+    @property
     def live_rejects_path(self) -> Path:
         """Events that the API refused (SQLite), until they are moved into the lake's rejects."""
         return self.home / "log" / "rejects.db"
