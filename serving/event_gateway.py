@@ -17,6 +17,7 @@ from serving.metrics import Metrics
 from serving.problems import FieldProblem, ProblemError
 from serving.schemas import EventResult, EventsAccepted
 from serving.strict_json import parse_json
+from serving.unwritable import unwritable
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,7 @@ class EventGateway:
             self.rejects.append(rejects)
             appended = iter(self.log.append(events))
         except sqlite3.Error as error:
-            detail = f"the event log cannot be written just now ({error}): send the same events again"
-            raise ProblemError(503, detail, headers={"retry-after": "1"}) from error
+            raise unwritable("the event log", error, "the same events") from error
         return [_result(index, outcome, raws, appended) for index, outcome in enumerate(parsed)]
 
     def _count(self, results: list[EventResult]) -> None:
