@@ -13,13 +13,14 @@ RESULTS ?=
 ONCE ?=
 KILLS ?= 200
 REQUESTS ?= 12000
+MINUTES ?= 20
 
 # uv reads neither pip's configuration nor its variables: hand the links on.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
 .PHONY: help setup run ui test test-fast lint format fuzz faults bench bench-data bench-train bench-update bench-serve \
-        results-movielens results-retail results-goodbooks docs fresh-check clean
+        bench-soak results-movielens results-retail results-goodbooks docs fresh-check clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +79,9 @@ bench-update: setup  ## an hour: what nightly updates keep of a whole training, 
 
 bench-serve: setup  ## speed of answers and events, beside an empty route: ITEMS=10000,100000,1000000
 	@$(BIN)/python -m benchmarks.serve
+
+bench-soak: setup  ## whether memory grows under a steady load of events and answers: MINUTES=20
+	@MINUTES=$(MINUTES) $(BIN)/python -m benchmarks.soak
 
 # RESULTS: options of `python -m benchmarks.results --help`, such as '--seeds 3' or '--trials 5 --sasrec-epochs 2'.
 results-movielens: setup  ## hours: the tables of MovieLens-small in docs/results.md, from its files: RESULTS='--seeds 3'
