@@ -11,7 +11,7 @@ from freshet.settings import SettingsError
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 _COMMANDS = (
-    *("ingest", "data", "transform", "features", "train", "evaluate", "debias", "champion", "recommend"),
+    *("ingest", "data", "transform", "features", "tune_texts", "train", "evaluate", "debias", "champion", "recommend"),
     *("serve", "keys", "run", "status", "doctor", "simulate"),
 )
 for _command in _COMMANDS:
