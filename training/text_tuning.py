@@ -110,13 +110,14 @@ def tune_texts(settings: Settings, config: TrainConfig, tuning: TuningConfig) ->
     validation_cut, test_cut = marts.cuts()
     snapshot = marts.snapshot(validation_cut, tuning.seed, test_cut)
     backbone = resolve_backbone(config.text_backbone)
+    teacher = resolve_backbone(tuning.teacher) if tuning.teacher else None
     folder = settings.models_dir / "text_tuning" / config.key(json.dumps([marts.content_hash, asdict(tuning)]))
     vectors_dir = settings.models_dir / "vectors"
     before = encode_texts(snapshot.texts, backbone=backbone, cache_dir=vectors_dir)
-    if tuning.teacher is None:
+    if teacher is None:
         aim = _behaviour(snapshot, before, config, tuning)
     else:
-        aim = _reading(encode_texts(snapshot.texts, backbone=tuning.teacher, cache_dir=vectors_dir), tuning)
+        aim = _reading(encode_texts(snapshot.texts, backbone=teacher, cache_dir=vectors_dir), tuning)
 
     encoder = TextEncoder(backbone, in_float32=True)
     layers = tuning.layers or (None if encoder.device == "cuda" else LAYERS_ON_CPU)
@@ -137,8 +138,10 @@ def tune_texts(settings: Settings, config: TrainConfig, tuning: TuningConfig) ->
     if best == 0:
         return Tuned(None, curve, aim.measure, 0)
     adapted.load(_checkpoint(folder, best))
+    # Who learns from a tuned model learns from what that one has learned.
+    learned = [aim.learned_until_us, *(each.learned_until_us for each in (backbone, teacher) if each)]
     facts = {
-        "learned_until_us": aim.learned_until_us,
+        "learned_until_us": max((moment for moment in learned if moment is not None), default=None),
         "measure": aim.measure,
         "curve": curve,
         "best_epoch": best,

@@ -140,6 +140,11 @@ def test_a_small_model_learns_how_a_larger_one_reads(world_settings, small_confi
     assert resolve_backbone(str(tuned.folder)).learned_until_us is None  # no event was looked at
 
 
+def test_who_learns_from_a_tuned_model_has_learned_from_its_events(tuned, world_settings, small_config):
+    taught = tune_texts(world_settings, small_config, replace(QUICK, teacher=str(tuned.folder), epochs=1))
+    assert resolve_backbone(str(taught.folder)).learned_until_us == resolve_backbone(str(tuned.folder)).learned_until_us
+
+
 def first_layers_of_minilm(folder: Path, n_layers: int) -> Path:
     from transformers import AutoModel
 
