@@ -27,7 +27,7 @@ class PlacedRules:
         """Look every rule's items up."""
         matched = tuple(rule.where.mask(index) for rule in rules.matching if rule.where is not None)
         placed = cls(rules, index.row_of, matched, model_rows)
-        _ = placed.boost, placed.turns  # now, and not in the first answer
+        _ = placed.by_boost, placed.turns  # now, and not in the first answer
         return placed
 
     def concerning(self, item_id: str) -> list[Rule]:
@@ -56,11 +56,11 @@ class PlacedRules:
         return boost if boost.any() else None
 
     @cached_property
-    def boosted(self) -> tuple[Mask, ...]:
-        """(V,) the items whose scores are raised, those with the same boost together."""
+    def by_boost(self) -> tuple[Mask, ...]:
+        """(V,) the items of each boost, those without one too; none where no item has any."""
         if self.boost is None:
             return ()
-        return tuple(self.boost == value for value in np.unique(self.boost[self.boost > 0]))
+        return tuple(self.boost == value for value in np.unique(self.boost))
 
     @cached_property
     def turns(self) -> tuple[Mask, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import reduce
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -107,7 +108,7 @@ def _by_model(
     if is_stranger and not model.knows_strangers and not plan.has_query:
         return
     may_be_shown = plan.may_be_shown(model)
-    met = [model.item_index[item_id] for item_id in hidden if item_id in model.item_index]
+    met = [index for index in map(model.item_index.get, hidden) if index is not None]
     may_be_shown[met] = False
     best = _best(snapshot, model, batch, plan.pool(n), may_be_shown, len(met), plan)
     best = best.at(plan.order(model, best.scores, best.items, n))
@@ -178,47 +179,36 @@ def _best(
     plan: Plan,
 ) -> _Best:
     boost = plan.rules.boost if plan.rules else None
-    few = _shortlist(snapshot, batch, n, may_be_shown, n_met, plan)
-    if few is not None:
-        return _best_of(few.items, few.parts, few.scores(), n, boost)
-    parts = plan.parts(model, model.recommender.parts_at(batch, snapshot.popularity))
-    scores = np.stack(list(parts.values())).sum(axis=0, dtype=np.float32)
-    scores[~may_be_shown] = -np.inf
-    return _best_of(np.arange(len(scores)), parts, scores, n, boost)
-
-
-def _shortlist(
-    snapshot: Snapshot, batch: HistoryBatch, n: int, may_be_shown: NDArray[np.bool_], n_met: int, plan: Plan
-) -> Shortlist | None:
-    """What can lead the list; None where everything has to be scored."""
-    if snapshot.quick is None or plan.has_query:
-        return None
-    few = snapshot.quick.shortlist(batch, n, may_be_shown, n_met)
-    # What leads because of its boost need not lead in any head, so the best of them are found among themselves.
-    for mask in plan.rules.boosted if plan.rules else ():
-        n_boosted = min(n, int((may_be_shown & mask).sum()))
-        if few is not None and n_boosted:
-            more = snapshot.quick.shortlist(batch, n_boosted, may_be_shown & mask, n_met)
-            few = more and _together(few, more)
-    return few
-
-
-def _together(few: Shortlist, more: Shortlist) -> Shortlist:
-    items, first = np.unique(np.concatenate([few.items, more.items]), return_index=True)
-    parts = {head: np.concatenate([part, more.parts[head]])[first] for head, part in few.parts.items()}
-    return Shortlist(items, parts)
-
-
-def _best_of(
-    items: NDArray[np.int64],
-    parts: Mapping[str, NDArray[np.float32]],
-    scores: NDArray[np.float32],
-    n: int,
-    boost: NDArray[np.float32] | None,
-) -> _Best:
+    if shortlists := _shortlists(snapshot, batch, n, may_be_shown, n_met, plan):
+        best = reduce(_Best.then, (_Best(few.items, few.scores(), few.parts) for few in shortlists))
+        if len(shortlists) > 1:
+            best = best.at(np.argsort(best.items))  # so that ties are decided as ever
+    else:
+        parts = plan.parts(model, model.recommender.parts_at(batch, snapshot.popularity))
+        scores = np.stack(list(parts.values())).sum(axis=0, dtype=np.float32)
+        scores[~may_be_shown] = -np.inf
+        best = _Best(np.arange(len(scores)), scores, parts)
     if boost is not None:
-        scores, parts = scores + boost[items], {**parts, "rules": boost[items]}
-    return _Best(items, scores, parts).at(top_n(scores, n))
+        added = boost[best.items]
+        best = _Best(best.items, best.scores + added, {**best.parts, "rules": added})
+    return best.at(top_n(best.scores, n))
+
+
+def _shortlists(
+    snapshot: Snapshot, batch: HistoryBatch, n: int, may_be_shown: NDArray[np.bool_], n_met: int, plan: Plan
+) -> list[Shortlist]:
+    """What can lead the list, items of different boosts apart; none where everything has to be scored.
+
+    What leads because of its boost need not lead otherwise, so the best of each boost are found among themselves.
+    """
+    if snapshot.quick is None or plan.has_query:
+        return []
+    groups = [(may_be_shown, n)]
+    if plan.rules and plan.rules.by_boost:
+        masks = [may_be_shown & mask for mask in plan.rules.by_boost]
+        groups = [(mask, min(n, int(mask.sum()))) for mask in masks]
+    found = [snapshot.quick.shortlist(batch, n_best, mask, n_met) for mask, n_best in groups if n_best]
+    return [] if None in found else [few for few in found if few is not None]
 
 
 def _popular(items: Iterable[PopularItem], hidden: frozenset[str]) -> Iterator[_Line]:

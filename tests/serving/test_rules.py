@@ -169,6 +169,19 @@ def many_items(n_items=6_000):
     return recommender, Catalogue(items)
 
 
+def test_what_is_held_back_leaves_its_place_to_items_that_no_head_put_on_the_short_list():
+    recommender, catalogue = many_items()
+    quick = snapshot_of(recommender, catalogue, QuickScores.of(recommender))
+    state = met(*(f"i{step}" for step in range(1, 8)))
+    leaders = ids(listed(quick, wish(), 100, state=state))
+    held = {item_id: replace(item, tags=("held",)) for item_id, item in catalogue.items.items() if item_id in leaders}
+    quick = snapshot_of(recommender, Catalogue({**catalogue.items, **held}), quick.quick)
+    wanted = wish({"boost": -10, "where": {"tags": {"any_of": ["held"]}}})
+    lines = ids(listed(quick, wanted, 10, state=state))
+    assert lines == ids(listed(replace(quick, quick=None), wanted, 10, state=state))
+    assert not set(lines) & set(leaders)
+
+
 @pytest.mark.parametrize("boost", [2, 10])
 def test_a_boost_lifts_items_that_no_head_put_on_the_short_list(boost):
     recommender, catalogue = many_items()
