@@ -37,6 +37,10 @@ class PlacedRules:
             return []
         return [rule for rule, mask in zip(self.rules.matching, self.matched, strict=True) if mask[row]]
 
+    def beside(self, item_id: str, reason: str) -> str:
+        """A reason, and what the rules did beside it."""
+        return " ".join([reason, *(rule.words for rule in self.concerning(item_id))])
+
     def forbid(self, item_id: str) -> bool:
         """Whether an item is on no list."""
         return any(rule.bury == "never" for rule in self.concerning(item_id))

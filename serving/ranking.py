@@ -42,7 +42,8 @@ def rank(
     hidden = excluded | plan.hidden(state)
     pinned = _pinned(plan, n, hidden, now)
     n_ranked = n - len(pinned)
-    hidden = hidden.union(line.item_id for line in pinned.values())
+    if pinned:
+        hidden = hidden.union(line.item_id for line in pinned.values())
     lines = chain.from_iterable(
         chain(
             _popular(turn.named_beside_the_model(), hidden),
@@ -57,7 +58,9 @@ def rank(
         distinct.setdefault(line.item_id, line)
         if len(distinct) == n_ranked:
             break
-    ranked = [line._replace(reason=plan.with_rules(line.item_id, line.reason)) for line in distinct.values()]
+    ranked = list(distinct.values())
+    if plan.rules is not None:
+        ranked = [line._replace(reason=plan.rules.beside(line.item_id, line.reason)) for line in ranked]
     for place, line in pinned.items():  # from the top down, so that each stands where it should
         ranked.insert(place - 1, line)
     return [_shown(snapshot, line, rank) for rank, line in enumerate(ranked, start=1)]
@@ -120,10 +123,11 @@ def _by_model(
     reasons = Explainer(*about).reasons()
     explanations = explained(*about) if plan.wish.explain else None
     source: Source = "cold_start" if is_stranger else "model"
-    for place, (index, score, reason) in enumerate(zip(best.items, best.scores, reasons, strict=True)):
-        item_id = str(model.recommender.item_ids[index])
+    lines = zip(best.items.tolist(), best.scores.tolist(), reasons, strict=True)
+    for place, (index, score, reason) in enumerate(lines):
+        item_id = model.recommender.item_ids[index]
         explanation = explanations[place] if explanations else None
-        line = _Line(item_id, float(score), source, plan.reason(item_id, reason), explanation)
+        line = _Line(item_id, score, source, plan.reason(item_id, reason), explanation)
         yield line if place < n_ranked else line._replace(source="cold_slot", reason=f"{line.reason} {_RESERVED}")
 
 

@@ -228,12 +228,6 @@ class Plan:
         is_named = row is not None and self.names[row] >= _IS_NAMED
         return f"Its name has “{self.query.text}”." if is_named else f"Close to “{self.query.text}” in meaning."
 
-    def with_rules(self, item_id: str, reason: str) -> str:
-        """A reason, and what rules did beside it."""
-        if self.rules is None:
-            return reason
-        return " ".join([reason, *(rule.words for rule in self.rules.concerning(item_id))])
-
     def popular(self) -> Iterator[PopularItem]:
         """What everybody likes, of what is allowed; of a query, what is called so."""
         item_ids: Iterable[str] = self.snapshot.popular.item_ids
