@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (events, recommendations, items, users, health, front):
         app.include_router(part.router)
     app.include_router(front.lineage_router(settings.home / "dbt" / "target"))
+    app.include_router(front.data_router(settings.lake_dir))
     app.include_router(status_router(settings))
     _document(app)
     return app
