@@ -311,6 +311,6 @@ def test_the_graph_of_the_assets_leads_from_the_events_to_the_champion(windows, 
     airflow.go(f"{windows.airflow_url}/assets")
     airflow.click("a", "champion")
     chain = ("events", "build_marts", "marts", "refresh_features", "online_features", "retrain_recommender")
-    airflow.shows(*chain, "choose_champion", "Asset Events")
+    airflow.shows(*chain, "choose_champion", "Producing Tasks")
     keep_picture(airflow, "airflow-assets.png")
     assert airflow.errors == []
