@@ -9,8 +9,11 @@ import pytest
 import typer
 
 from commands.main import app
+from freshet import contract
 from freshet.settings import PREFIX, PROJECT_ROOT, Settings
+from ingestion import event_log
 from serving.metrics import Metrics
+from training import bundle
 
 MAKEFILE = (PROJECT_ROOT / "Makefile").read_text()
 README = (PROJECT_ROOT / "README.md").read_text()
@@ -71,6 +74,14 @@ def test_every_metric_of_the_runbook_is_measured():
     named = set(re.findall(r"\bfreshet_[a-z_]+", OPERATE.read_text()))
     assert named
     assert named <= {*families, *(f"{name}_total" for name in families)}
+
+
+def test_the_upgrade_guide_names_the_versions_of_today():
+    guide = (PROJECT_ROOT / "docs" / "guides" / "upgrade.md").read_text()
+    assert f"| contract of events, items, users | {contract.CONTRACT_VERSION} |" in guide
+    assert f"| event log, `log/events.db` | {event_log.SCHEMA_VERSION} |" in guide
+    *older, newest = bundle.READABLE_VERSIONS
+    assert f"| model bundle | {newest}, and {' and '.join(map(str, older))} is read |" in guide
 
 
 def test_the_documentation_is_a_site_without_a_warning(tmp_path):
