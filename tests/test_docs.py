@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -67,6 +68,13 @@ def test_every_setting_command_and_target_that_a_page_names_exists(page):
         assert name in commands, f"{page.name} names `freshet {name}`"
     for name in re.findall(r"(?:`|\$ |&& )make ([a-z-]+)", text):
         assert re.search(rf"^{name}:", MAKEFILE, re.MULTILINE), f"{page.name} names `make {name}`"
+
+
+def test_a_shell_can_complete_the_commands():
+    asked = os.environ | {"COMP_WORDS": "freshet data re", "COMP_CWORD": "2", "_FRESHET_COMPLETE": "complete_bash"}
+    command = [str(Path(sys.executable).with_name("freshet"))]
+    told = subprocess.run(command, cwd=PROJECT_ROOT, env=asked, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["report", "rejects"]
 
 
 def test_every_metric_of_the_runbook_is_measured():
