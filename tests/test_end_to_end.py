@@ -14,8 +14,9 @@ import psutil
 import pytest
 from httpx import HTTPStatusError
 
-from freshet.airflow_api import USER, AirflowApi, airflow_password
+from freshet.airflow_api import AirflowApi
 from freshet.settings import PROJECT_ROOT, Settings
+from tests.airflow_page import log_in
 from tests.chain_world import SMALLER, World, make_run, movielens_folder
 
 pytestmark = pytest.mark.slow
@@ -231,13 +232,7 @@ def windows(world):
 @pytest.fixture(scope="module")
 def browsing(windows, open_page):
     """A browser that has logged in to Airflow with the password that Airflow generated."""
-    page = open_page(f"{windows.airflow_url}/")
-    page.resize(1400, 900)
-    page.write("input[name=username]", USER)
-    page.write("input[name=password]", airflow_password(windows))
-    page.click("button", "Sign in")
-    page.shows("Dags", "Assets")
-    return page
+    return log_in(open_page, windows)
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import os
 import subprocess
 from contextlib import ExitStack
 
-import pyarrow as pa
 import pytest
 
 from commands.services import QUIET, answers, mlflow_command
 from freshet.settings import Settings
 from serving.platform_status import MLFLOW, platform_status
+from tests.judged import results_per_user
 from training.promotion import promote
 from training.registry import version_url
 
@@ -39,24 +39,13 @@ def test_the_link_to_the_champion_leads_to_its_version_with_alias_and_reason(ser
     page.shows(f"Version {world.versions[0]}", "champion", "Verdict: champion. Why: the first", "verdict_reason")
 
 
-def results(ndcg):
-    """Of sixty users with ten events each, every one of whom is served alike."""
-    quality = {"recommender": ndcg, "popularity": 0.02, "popularity_7d": 0.03}
-    rows = [
-        {"user_id": f"u{user}", "model": model, "n_events": 10, "ndcg_at_10": mean * (0.5 + user / 60)}
-        for model, mean in quality.items()
-        for user in range(60)
-    ]
-    return pa.Table.from_pylist(rows)
-
-
 def test_the_page_of_a_version_that_did_not_go_live_begins_with_the_reason(
     serve_mlflow, open_page, register_evaluated, tmp_path
 ):
     settings = Settings(home=tmp_path / "home")
-    champion = register_evaluated(settings.tracking_uri, results(0.08))
+    champion = register_evaluated(settings.tracking_uri, results_per_user(0.08))
     assert promote(settings.tracking_uri, champion).promoted
-    worse = register_evaluated(settings.tracking_uri, results(0.04))
+    worse = register_evaluated(settings.tracking_uri, results_per_user(0.04))
     assert not promote(settings.tracking_uri, worse).promoted
     settings = serve_mlflow(settings)
     page = open_page(version_url(settings.mlflow_url, worse))
