@@ -16,7 +16,6 @@ from starlette.testclient import TestClient
 
 from freshet.settings import Settings
 from serving.app import create_app
-from tests.serving.browser_page import opened_page
 from tests.serving.worlds import (
     catalogue_table,
     reading_bundle,
@@ -183,10 +182,3 @@ def serve():
             return url
 
         yield start
-
-
-@pytest.fixture(scope="session")
-def open_page(browser, tmp_path_factory):
-    """A function that opens an address in a real browser."""
-    with ExitStack() as opened:
-        yield lambda url: opened.enter_context(opened_page(browser, tmp_path_factory.mktemp("browser"), url))
