@@ -19,7 +19,7 @@ MINUTES ?= 20
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
-.PHONY: help setup run ui test test-fast lint format fuzz faults bench bench-data bench-train bench-update bench-serve \
+.PHONY: help setup run ui test test-fast coverage lint format fuzz faults bench bench-data bench-train bench-update bench-serve \
         bench-soak results-movielens results-retail results-goodbooks docs fresh-check clean
 
 help:  ## print this list
@@ -46,6 +46,10 @@ test: setup  ## all tests, the end-to-end ones through Airflow included
 
 test-fast: setup  ## the tests that take seconds
 	@$(BIN)/python -m pytest -m 'not slow' tests
+
+coverage: setup  ## how much of the code the tests of `make test-fast` run, file by file
+	@$(BIN)/coverage run -m pytest -q -m 'not slow' tests
+	@$(BIN)/coverage report
 
 lint: setup  ## style, types, direction of imports, dead code, SQL and its names
 	@$(BIN)/ruff check .

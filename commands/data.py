@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from commands.data_page import data_page
 from commands.tables import numbers_table, reasons_table
 from freshet.settings import load_settings
 from ingestion.balance import Account, accounts, rejected_rows
+from ingestion.data_page import data_page
 from ingestion.lake import Lake, RecordCounts
 
 COUNTS = ("landed", "accepted", "duplicates", "rejected")

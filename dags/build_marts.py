@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, TriggerRule, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 from cosmos import (
     DbtTaskGroup,
     ExecutionConfig,
@@ -34,6 +34,8 @@ from cosmos import (
 
 from dags.alerts import ALERTING, deadline
 from dags.assets import EVENTS, MARTS, WAREHOUSE_POOL
+from dags.links import DATA_REPORT, LINEAGE, with_buttons
+from dags.skipped import skipped
 from freshet.dbt_project import DBT_DIR, PROFILE, TARGET, dbt_environment, manifest_path
 from freshet.dbt_vars import dbt_vars
 from freshet.settings import load_settings
@@ -123,10 +125,10 @@ def build_marts() -> None:
 
         home = load_settings().home
         if docs_are_current(home):
-            raise AirflowSkipException("the project has not changed since the documentation was written")
+            raise skipped("the project has not changed since the documentation was written")
         write_docs(home)
 
-    marts >> report_build() >> write_docs()
+    marts >> with_buttons(report_build(), DATA_REPORT, LINEAGE) >> write_docs()
 
 
 def _build_whole_or_not(context: Any) -> None:

@@ -20,6 +20,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from dags.alerts import ALERTING, deadline
 from dags.assets import CHAMPION
+from dags.links import MODEL_VERSIONS, with_buttons
 from freshet.settings import load_settings
 
 
@@ -37,7 +38,7 @@ from freshet.settings import load_settings
             "promote",
             enum=["promote", "rollback"],
             title="What to do",
-            description="`promote`: ask the gate about a version. `rollback`: put the previous champion back.",
+            description="promote: ask the gate about a version. rollback: put the previous champion back.",
         ),
         "version": Param(
             None,
@@ -80,7 +81,7 @@ def choose_champion() -> None:
         outlet_events[CHAMPION].extra = {"version": version, "reason": reason, **registry.figures(uri, version)}
         return f"version {version} is champion: {reason}"
 
-    move_aliases()
+    with_buttons(move_aliases(), MODEL_VERSIONS)
 
 
 choose_champion()

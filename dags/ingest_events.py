@@ -18,10 +18,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.alerts import ALERTING, deadline
 from dags.assets import EVENTS
+from dags.links import DATA_REPORT, with_buttons
+from dags.skipped import skipped
 from freshet.schedule import period
 from freshet.settings import load_settings
 
@@ -63,7 +64,7 @@ def ingest_events() -> None:
 
         settings = load_settings()
         if not marts_are_behind(settings.home):
-            raise AirflowSkipException("the marts hold everything that the lake holds: nothing to rebuild")
+            raise skipped("the marts hold everything that the lake holds: nothing to rebuild")
         run = get_current_context()["dag_run"]
         outlet_events[EVENTS].extra = {
             "interval_start": None if run.data_interval_start is None else run.data_interval_start.isoformat(),
@@ -74,7 +75,7 @@ def ingest_events() -> None:
 
     dataset, live = load_dataset(), close_live_log()
     dataset >> live  # one writer at a time in the lake
-    announce(dataset, live)
+    with_buttons(announce(dataset, live), DATA_REPORT)
 
 
 def _new_ids(reports: Sequence[Any]) -> list[str]:

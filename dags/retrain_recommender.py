@@ -13,20 +13,28 @@ knows, everything is chosen anew instead; the figures stand on its version as `d
 **Interval:** none of its own. A run learns from all that the marts hold; `freshet train --as-of` from what was known
 at a moment.
 
+**Why did it not go live?** The log of `promote` says so, and links to the version in MLflow, with the verdict above the
+figures. The buttons under *Details* lead there too, to the run with all that was measured (*MLflow run*), and to what
+it has learned from (*Data report*, *dbt docs*).
+
 **When it fails:** the champion serves on. Each step leaves its result in `models/training/`, so a cleared task
 continues where it stopped. `freshet train` does the same by hand. *Not promoted* is no failure: the reason stands on
 the version. While the newest data fails its tests nothing is promoted; clear `promote` once `build_marts` is green.
 """
 
+import logging
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.alerts import ALERTING, deadline
 from dags.assets import CHAMPION, ONLINE_FEATURES
+from dags.links import DATA_REPORT, LINEAGE, MODEL_RUN, MODEL_VERSION, with_buttons
+from dags.skipped import skipped
 from freshet.settings import load_settings
+
+logger = logging.getLogger(__name__)
 
 
 @dag(
@@ -42,7 +50,7 @@ from freshet.settings import load_settings
             None,
             type=["null", "string"],
             title="Text backbone",
-            description="`minilm`, any Hugging Face model id, or a folder of `freshet tune-texts`. "
+            description="minilm, any Hugging Face model id, or a folder of freshet tune-texts. "
             "Empty: the setting FRESHET_TEXT_BACKBONE.",
         ),
         "epochs": Param(
@@ -73,13 +81,13 @@ from freshet.settings import load_settings
             "whole",
             enum=["whole", "update"],
             title="Training",
-            description="`whole`: choose everything anew. `update`: go on from the champion with what came since.",
+            description="whole: choose everything anew. update: go on from the champion with what came since.",
         ),
         "promote": Param(
             "if_better",
             enum=["if_better", "never"],
             title="Promotion",
-            description="`if_better`: the gate decides. `never`: register as challenger only.",
+            description="if_better: the gate decides. never: register as challenger only.",
         ),
     },
 )
@@ -94,7 +102,7 @@ def retrain_recommender() -> None:
         else:
             reason = find_reason(settings)
         if reason is None:
-            raise AirflowSkipException(
+            raise skipped(
                 "not due: no events have come after a tick of FRESHET_RETRAIN_SCHEDULE "
                 f"({settings.retrain_schedule}) or, enough for an update, of FRESHET_UPDATE_SCHEDULE "
                 f"({settings.update_schedule}) that the newest version has not learned from; trigger this DAG by hand "
@@ -131,14 +139,15 @@ def retrain_recommender() -> None:
     def promote(version: int, *, outlet_events: Any) -> str:
         from freshet.data_quality import data_problem
         from training.promotion import promote
-        from training.registry import figures
+        from training.registry import figures, version_url
 
         settings = load_settings()
+        logger.info("verdict, figures and card: %s", version_url(settings.mlflow_url, version))
         if get_current_context()["params"]["promote"] == "never":
-            raise AirflowSkipException(f"version {version} stays challenger, as asked")
+            raise skipped(f"version {version} stays challenger, as asked")
         verdict = promote(settings.tracking_uri, version, data_problem(settings.home))
         if not verdict.promoted:
-            raise AirflowSkipException(f"version {version} stays challenger: {verdict.reason}")
+            raise skipped(f"version {version} stays challenger: {verdict.reason}")
         outlet_events[CHAMPION].extra = {
             "version": version,
             "reason": verdict.reason,
@@ -147,9 +156,10 @@ def retrain_recommender() -> None:
         return f"version {version} is champion: {verdict.reason}"
 
     reason = find_reason()
-    training_run = fit_and_evaluate(reason)
+    training_run = with_buttons(fit_and_evaluate(reason), MODEL_RUN, DATA_REPORT, LINEAGE)
     reason >> encode_items() >> training_run
-    promote(register(training_run))
+    version = register(training_run)
+    with_buttons(promote(version), MODEL_VERSION, MODEL_RUN, DATA_REPORT, LINEAGE)
 
 
 def _form() -> dict[str, Any]:

@@ -18,9 +18,10 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, TriggerRule, dag, get_current_context, task, task_group
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
 from dags.alerts import ALERTING, deadline
+from dags.skipped import skipped
 from freshet.settings import load_settings
 
 AT_ONCE = 1
@@ -75,7 +76,7 @@ def search_hyperparameters() -> None:
             context["slot"] = f"trial {slot}"  # type: ignore[typeddict-unknown-key]
             began, budget = context["dag_run"].start_date, context["params"]["budget_minutes"]
             if slot > 1 and pendulum.now("UTC") > began + timedelta(minutes=budget):
-                raise AirflowSkipException(f"the budget of {budget} minutes is spent")
+                raise skipped(f"the budget of {budget} minutes is spent")
             value: float = _search().run_trial(slot)
             return value
 

@@ -19,7 +19,8 @@ from serving.scenarios import read_scenarios
 
 _DESCRIPTION = """Post what users do, get what they are likely to want next.
 The next request knows what happened a moment ago.
-Errors are `application/problem+json` (RFC 9457) and say what to do."""
+Errors are `application/problem+json` (RFC 9457) and say what to do; 429 and 503 say in `Retry-After` when to come back.
+Where keys are on, send `Authorization: Bearer freshet_…`; each route names the scope that it needs."""
 
 
 class State(TypedDict):
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (events, recommendations, items, users, health, front):
         app.include_router(part.router)
     app.include_router(front.lineage_router(settings.home / "dbt" / "target"))
+    app.include_router(front.data_router(settings.lake_dir))
     app.include_router(status_router(settings))
     _document(app)
     return app

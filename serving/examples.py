@@ -18,7 +18,7 @@ RECOMMENDATION_REQUESTS: Final[dict[str, Example]] = {
     "plain": Example(summary="Ten items for a user", value={"user_id": "42"}),
     "fresh": Example(
         summary="After an event, without what is on the page",
-        value={"user_id": "42", "n": 5, "exclude_item_ids": ["296", "593"], "min_freshness_token": "18231"},
+        value={"user_id": "42", "n": 5, "exclude_item_ids": ["296", "593"], "min_freshness_token": "1"},
     ),
     "explained": Example(summary="Saying what each score is made of", value={"user_id": "42", "explain": True}),
     "visitor": Example(summary="For a visitor without a user_id", value={"session_id": "b3c1-77"}),

@@ -196,7 +196,7 @@ def _champion(settings: Settings) -> tuple[Champion | None, str | None]:
         update_of=int(tags[registry.UPDATE_OF]) if registry.UPDATE_OF in tags else None,
         quality=_quality(tags),
         drift=tuple(_drift(name, tags[name]) for name in sorted(tags) if name.startswith("drift/")),
-        url=f"{settings.mlflow_url}/#/models/{registry.MODEL_NAME}/versions/{found.version}",
+        url=registry.version_url(settings.mlflow_url, found.version),
     ), None
 
 

@@ -4,11 +4,14 @@ import os
 import shutil
 import socket
 import threading
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.browser_page import Page, opened_page
 
 # Threads that wait do not spin; OpenMP reads this when torch is first imported, which may be before any fixture.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -16,11 +19,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SMALL_WORLD = Path(__file__).parent / "small_world"
+PICTURES = Path(__file__).parents[1] / "docs" / "images"
 
 
 # A busy machine is no bug: speed is measured in benchmarks/, not judged here.
 settings.register_profile("freshet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("freshet")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--pictures` makes the documentation's pictures of the windows anew."""
+    parser.addoption("--pictures", action="store_true", help="keep what browsers show in docs/images/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -95,6 +104,24 @@ def browser():
     if found is None:
         pytest.skip(f"NO BROWSER ({', '.join(names)}) on this machine: nobody has LOOKED at the page")
     return found
+
+
+@pytest.fixture(scope="session")
+def open_page(browser, tmp_path_factory):
+    """A function that opens an address in a real browser."""
+    with ExitStack() as opened:
+        yield lambda url: opened.enter_context(opened_page(browser, tmp_path_factory.mktemp("browser"), url))
+
+
+@pytest.fixture
+def keep_picture(request):
+    """A function that keeps what a page shows for the documentation, where that was asked for."""
+
+    def keep(page: Page, name: str) -> None:
+        if request.config.getoption("--pictures"):
+            (PICTURES / name).write_bytes(page.picture())
+
+    return keep
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ described = {
         "tasks": {
             task.task_id: {
                 "retries": task.retries, "pool": task.pool, "owner": task.owner,
+                "buttons": [link.name for link in task.operator_extra_links],
                 "is_alerting": any(call.__name__ == "report_failure" for call in task.on_failure_callback or []),
             }
             for task in dag.tasks
@@ -147,6 +148,15 @@ def test_the_retrain_form_refuses_what_makes_no_sense(parsed):
     assert params["epochs"]["minimum"] == 1
     assert params["promote"]["enum"] == ["if_better", "never"]
     assert all(schema["description"] for schema in params.values())
+
+
+def test_tasks_have_buttons_to_the_other_windows(parsed):
+    tasks = {name: task for dag in parsed["dags"].values() for name, task in dag["tasks"].items()}
+    assert tasks["fit_and_evaluate"]["buttons"] == ["MLflow run", "Data report", "dbt docs"]
+    assert tasks["promote"]["buttons"] == ["Model version", "MLflow run", "Data report", "dbt docs"]
+    assert tasks["move_aliases"]["buttons"] == ["Model versions"]
+    assert tasks["report_build"]["buttons"] == ["Data report", "dbt docs"]
+    assert tasks["announce"]["buttons"] == ["Data report"]
 
 
 def test_a_search_tries_the_usual_settings_and_others_and_has_an_end(parsed):

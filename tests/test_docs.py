@@ -4,13 +4,17 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 
 from commands.main import app
+from freshet import contract
 from freshet.settings import PREFIX, PROJECT_ROOT, Settings
+from ingestion import event_log
 from serving.metrics import Metrics
+from training import bundle
 
 MAKEFILE = (PROJECT_ROOT / "Makefile").read_text()
 README = (PROJECT_ROOT / "README.md").read_text()
@@ -66,11 +70,26 @@ def test_every_setting_command_and_target_that_a_page_names_exists(page):
         assert re.search(rf"^{name}:", MAKEFILE, re.MULTILINE), f"{page.name} names `make {name}`"
 
 
+def test_a_shell_can_complete_the_commands():
+    asked = os.environ | {"COMP_WORDS": "freshet data re", "COMP_CWORD": "2", "_FRESHET_COMPLETE": "complete_bash"}
+    command = [str(Path(sys.executable).with_name("freshet"))]
+    told = subprocess.run(command, cwd=PROJECT_ROOT, env=asked, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["report", "rejects"]
+
+
 def test_every_metric_of_the_runbook_is_measured():
     families = [family.name for family in Metrics().registry.collect()]
     named = set(re.findall(r"\bfreshet_[a-z_]+", OPERATE.read_text()))
     assert named
     assert named <= {*families, *(f"{name}_total" for name in families)}
+
+
+def test_the_upgrade_guide_names_the_versions_of_today():
+    guide = (PROJECT_ROOT / "docs" / "guides" / "upgrade.md").read_text()
+    assert f"| contract of events, items, users | {contract.CONTRACT_VERSION} |" in guide
+    assert f"| event log, `log/events.db` | {event_log.SCHEMA_VERSION} |" in guide
+    *older, newest = bundle.READABLE_VERSIONS
+    assert f"| model bundle | {newest}, and {' and '.join(map(str, older))} is read |" in guide
 
 
 def test_the_documentation_is_a_site_without_a_warning(tmp_path):

@@ -4,65 +4,22 @@ import csv
 import os
 import re
 import subprocess
+import sys
 import time
 import warnings
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-import duckdb
 import numpy as np
 import psutil
 import pytest
+from httpx import HTTPStatusError
 
+from freshet.airflow_api import AirflowApi
 from freshet.settings import PROJECT_ROOT, Settings
+from tests.airflow_page import log_in
+from tests.chain_world import SMALLER, World, make_run, movielens_folder
 
 pytestmark = pytest.mark.slow
-
-# Less than the defaults: the same chain, the same claims, half the minutes.
-SMALLER = {
-    "FRESHET_TRAIN_EPOCHS": "1",
-    "FRESHET_TRAIN_BUDGET_MINUTES": "1",
-    "FRESHET_DEMO_USERS": "1000",
-    "FRESHET_DEMO_ITEMS": "1500",
-    "FRESHET_DEMO_DAYS": "45",
-    "FRESHET_DEMO_EVENTS": "60000",
-}
-
-MINUTES = 40
-"""How long a run may take before something hangs; how long it does take is printed, not asserted."""
-
-
-@dataclass(frozen=True)
-class World:
-    """A home after `make run ONCE=1`."""
-
-    dataset: str
-    settings: Settings
-    environment: dict[str, str]
-    output: str
-
-    def query(self, sql: str) -> list[tuple]:
-        """Rows of a query over the warehouse, in which FEATURES and LAKE stand for the home's folders."""
-        paths = {"FEATURES": self.settings.features_dir, "LAKE": self.settings.lake_dir}
-        for name, path in paths.items():
-            sql = sql.replace(name, str(path))
-        with duckdb.connect(str(self.settings.warehouse_path), read_only=True) as warehouse:
-            return warehouse.execute(sql).fetchall()
-
-
-def movielens_folder(environment):
-    """The original folder, where this machine has it."""
-    root = Path(environment.get("FRESHET_DATASETS_DIR", PROJECT_ROOT / "datasets"))
-    folders = [root / name for name in ("movielens-latest-small", "ml-latest-small")]
-    return next((folder for folder in folders if (folder / "ratings.csv").exists()), None)
-
-
-def make_run(environment, *arguments):
-    command = ["make", "run", "ONCE=1", *arguments]
-    return subprocess.run(
-        command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=MINUTES * 60
-    )
 
 
 @pytest.fixture(scope="module", params=["movielens-small", "demo"])
@@ -254,3 +211,101 @@ def test_another_dataset_in_the_same_home_is_refused_in_one_sentence(world):
     )
     assert refused.returncode == 1
     assert "FRESHET_HOME" in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def windows(world):
+    """Airflow, MLflow and the API over what the run has left, as `make ui` opens them."""
+    command = [sys.executable, "-m", "commands.main", "run", "--windows-only"]
+    opened = subprocess.Popen(command, cwd=PROJECT_ROOT, env=world.environment, stdout=subprocess.PIPE, text=True)
+    said = []
+    for line in opened.stdout:
+        said.append(line)
+        if "Your windows" in line:
+            break
+    assert "Your windows" in said[-1], said
+    yield world.settings
+    opened.terminate()
+    opened.communicate(timeout=120)
+
+
+@pytest.fixture(scope="module")
+def browsing(windows, open_page):
+    """A browser that has logged in to Airflow with the password that Airflow generated."""
+    return log_in(open_page, windows)
+
+
+@pytest.fixture
+def airflow(windows, browsing):
+    """Airflow's page of the training."""
+    browsing.go(f"{windows.airflow_url}/dags/retrain_recommender")
+    browsing.shows("find_reason", "fit_and_evaluate", "promote", "Failed Runs")
+    browsing.errors.clear()
+    return browsing
+
+
+on_the_demo = pytest.mark.parametrize("world", ["demo"], indirect=True)
+
+
+@on_the_demo
+def test_the_training_has_a_page_that_says_what_it_makes_and_why_it_may_not_go_live(airflow, keep_picture):
+    keep_picture(airflow, "airflow-dag.png")
+    airflow.click("button", "Dag Docs")
+    airflow.shows("Makes an MLflow run with every figure and plot", "Why did it not go live?", "When it fails:")
+    assert airflow.errors == []
+
+
+@on_the_demo
+def test_its_form_explains_every_field_and_lets_nothing_out_of_range_through(windows, airflow, keep_picture):
+    airflow.click("button", "Trigger")
+    airflow.shows("Text backbone", "Epochs", "Passes of the sequence head at most. Empty: the setting", "Seed")
+    airflow.shows("Budget in minutes", "Promotion", "if_better: the gate decides. never: register as challenger only.")
+    keep_picture(airflow, "airflow-form.png")
+    airflow.write("input[name=element_epochs]", "500")
+    airflow.wait_for("document.querySelector('input[name=element_epochs]').value === '200'", "a mended number")
+    with AirflowApi(windows) as asked:
+        asked.log_in()
+        with pytest.raises(HTTPStatusError, match="400"):
+            asked.trigger("retrain_recommender", conf={"epochs": 500})
+    assert airflow.errors == []
+
+
+@on_the_demo
+def test_two_clicks_lead_from_the_training_to_the_verdict_and_its_reason(windows, airflow, champion, keep_picture):
+    airflow.click("a[id^='grid-asset'][id$='-promote']")
+    airflow.shows(f"version {champion.version} is champion: {champion.tags['verdict_reason'][:40]}")
+    airflow.go(airflow.wait_for(f"document.querySelector(\"a[href*=':{windows.mlflow_port}/']\")?.href"))
+    airflow.shows(f"Version {champion.version}", f"Verdict: champion. Why: {champion.tags['verdict_reason'][:40]}")
+    airflow.shows("NDCG@10 [95 %]", "data.content_hash", "test/ease/ndcg_at_10")
+    airflow.wait_for("/@\\s*champion/.test(document.body.innerText)", "the alias")
+    airflow.click("button", "Close")  # MLflow's own assistant
+    keep_picture(airflow, "mlflow-version.png")
+
+
+@on_the_demo
+def test_a_task_of_the_training_leads_to_its_run_its_data_and_the_lineage(windows, airflow, champion):
+    airflow.click("a[id^='grid-asset'][id$='-promote']")
+    airflow.click("a", "Details")
+    airflow.shows("Extra Links")
+    script = "Object.fromEntries([...document.querySelectorAll('a')].map((link) => [link.innerText, link.href]))"
+    links = airflow.evaluate(script)
+    assert airflow.errors == []
+    airflow.go(links["MLflow run"])
+    airflow.shows("test/recommender/ndcg_at_10", f"v{champion.version}")
+    airflow.go(links["MLflow run"] + "/artifacts/evaluation/slices.png")
+    airflow.shows("model_card.md", "learning_curve.png", "calibration.png")
+    airflow.wait_for("[...document.images].some((image) => image.naturalWidth > 400)", "a plot")
+    airflow.go(links["Data report"])
+    airflow.shows("What landed, and what became of it", "demo")
+    airflow.go(links["dbt docs"])
+    airflow.shows("Lineage Graph", "Exposures")
+
+
+@on_the_demo
+def test_the_graph_of_the_assets_leads_from_the_events_to_the_champion(windows, airflow, keep_picture):
+    airflow.go(f"{windows.airflow_url}/assets")
+    airflow.click("a", "champion")
+    chain = ("events", "build_marts", "marts", "refresh_features", "online_features", "retrain_recommender")
+    airflow.shows(*chain, "choose_champion", "Producing Tasks")
+    keep_picture(airflow, "airflow-assets.png")
+    assert airflow.errors == []

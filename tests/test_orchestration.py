@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import duckdb
 import psutil
-import pyarrow as pa
 import pytest
 
 from commands import services
@@ -27,7 +27,9 @@ from freshet.contract import Event
 from freshet.data_quality import data_problem
 from freshet.settings import Settings
 from ingestion.event_log import SqliteEventLog
+from tests.airflow_page import log_in
 from tests.http_handler import Handler
+from tests.judged import results_per_user
 from training import registry
 
 pytestmark = pytest.mark.slow
@@ -268,7 +270,7 @@ def test_who_asks_for_a_champion_where_none_is_registered_is_told_so(platform, w
 
 def test_while_the_data_is_bad_no_person_can_promote_but_by_overruling(platform, webhook, register_evaluated):
     uri = platform.settings.tracking_uri
-    version = register_evaluated(uri, better_than_popularity())
+    version = register_evaluated(uri, results_per_user(0.08))
     run_id = platform.airflow.trigger("choose_champion", conf={"action": "promote"})
     runs = settled(platform, "choose_champion")["choose_champion"]
     assert {run.state for run in runs} == {"failed"}
@@ -276,6 +278,30 @@ def test_while_the_data_is_bad_no_person_can_promote_but_by_overruling(platform,
     assert f"version {version} is not promoted: the newest data failed its tests" in alert["error"]
     assert "unique_stg_lake__events_event_id" in registry.get_version(uri, version).tags["verdict_reason"]
     assert registry.champion(uri) is None
+
+
+def task_page(platform, open_page, dag_id, task_id, state):
+    """The newest task of a state, as a person looks at it."""
+    runs = [run.run_id for run in platform.airflow.runs(dag_id)]
+    states = {run_id: {task.task_id: task.state for task in platform.airflow.tasks(dag_id, run_id)} for run_id in runs}
+    run_id = next(run_id for run_id in runs if states[run_id][task_id] == state)
+    page = log_in(open_page, platform.settings)
+    page.go(f"{platform.settings.airflow_url}/dags/{dag_id}/runs/{quote(run_id)}/tasks/{task_id}")
+    return page
+
+
+def test_the_page_of_a_refused_promotion_says_why_and_leads_to_the_versions(platform, open_page):
+    page = task_page(platform, open_page, "choose_champion", "move_aliases", "failed")
+    page.shows("is not promoted: the newest data failed its tests (unique_stg_lake__events_event_id")
+    page.click("a", "Details")
+    page.shows("Model versions")
+    links = page.evaluate("[...document.querySelectorAll('a')].map((link) => link.href)")
+    assert f"{platform.settings.mlflow_url}/#/models/freshet-recommender" in links
+
+
+def test_the_page_of_a_skipped_task_says_why(platform, open_page):
+    page = task_page(platform, open_page, "ingest_events", "announce", "skipped")
+    page.shows("Skipped", "INFO - the marts hold everything that the lake holds: nothing to rebuild")
 
 
 def test_mended_data_is_built_anew_from_the_form_and_then_the_gate_decides(platform):
@@ -294,17 +320,6 @@ def test_mended_data_is_built_anew_from_the_form_and_then_the_gate_decides(platf
     assert champion.tags["verdict_reason"].startswith("the first champion")
     (event,) = platform.airflow.asset_events(CHAMPION)
     assert event["extra"]["version"] == champion.version
-
-
-def better_than_popularity():
-    """Sixty users with ten events each, of whom every one is served better by the recommender."""
-    quality = {"recommender": 0.08, "popularity": 0.02, "popularity_7d": 0.03}
-    rows = [
-        {"user_id": f"u{user}", "model": model, "n_events": 10, "ndcg_at_10": mean * (0.5 + user / 60)}
-        for model, mean in quality.items()
-        for user in range(60)
-    ]
-    return pa.Table.from_pylist(rows)
 
 
 def accept_events_twice(lake):

@@ -38,6 +38,8 @@ UPDATE_OF = "update_of"
 PROMOTED_AT = "promoted_at"
 """Tag of versions that are or were champion: since when, the last time."""
 _MAX_TEXT = 5_000
+_VERDICT = re.compile(r"\AVerdict: .*\n\n")
+"""What stands above the card, once there is a verdict: readers of a version's page ask for it first."""
 
 
 class RegistryError(LookupError):
@@ -126,6 +128,11 @@ def figures(tracking_uri: str, version: int) -> dict[str, float]:
     """The quality of a version and of the baselines beside it, by the metric's name."""
     tags = get_version(tracking_uri, version).tags
     return {name: float(value) for name, value in tags.items() if name.startswith("test/")}
+
+
+def version_url(mlflow_url: str, version: int) -> str:
+    """The page of a version in MLflow: verdict, reason, figures and card."""
+    return f"{mlflow_url}/#/models/{MODEL_NAME}/versions/{version}"
 
 
 def download(version: ModelVersion, models_dir: Path) -> Path:
@@ -220,6 +227,9 @@ def _write_verdict(tracking_uri: str, version: int, verdict: str, reason: str) -
     client = client_of(tracking_uri)
     client.set_model_version_tag(MODEL_NAME, version, "verdict", verdict)
     client.set_model_version_tag(MODEL_NAME, version, "verdict_reason", reason[:_MAX_TEXT])
+    card = _VERDICT.sub("", client.get_model_version(MODEL_NAME, str(version)).description or "")
+    told = _description(f"Verdict: {verdict}. Why: {reason[: _MAX_TEXT // 2]}\n\n{card}")
+    client.update_model_version(MODEL_NAME, str(version), told)
 
 
 def _from_mlflow(tracking_uri: str, found: "MlflowVersion", aliases: list[str] | None = None) -> ModelVersion:

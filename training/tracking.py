@@ -95,6 +95,12 @@ def log_bundle(tracking_uri: str, run_id: str, folder: Path) -> str:
     return str(info.model_uri)
 
 
+def run_url(mlflow_url: str, tracking_uri: str, run_id: str) -> str:
+    """The page of a run in MLflow."""
+    experiment_id = client_of(tracking_uri).get_run(run_id).info.experiment_id
+    return f"{mlflow_url}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
 def read_text_artifact(tracking_uri: str, run_id: str, path: str) -> str | None:
     """A run's text artifact, or None if it has none of this name."""
     with artifact(tracking_uri, run_id, path) as local:

@@ -1,10 +1,13 @@
-"""The pages that we wrote, and the lineage pages that dbt writes."""
+"""The pages that we wrote, the lineage pages that dbt writes, and the books of the lake."""
 
 from pathlib import Path
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse
 
+from ingestion.balance import accounts
+from ingestion.data_page import data_page
+from ingestion.lake import Lake
 from serving.problems import ProblemError, shown
 
 _PAGES = Path(__file__).parents[1] / "pages"
@@ -64,6 +67,18 @@ def lineage_router(target: Path) -> APIRouter:
         if name:
             raise ProblemError(404, f"dbt has written no {shown(name)}: /lineage/ shows what there is")
         raise ProblemError(404, "dbt has written no documentation yet: run `freshet transform`")
+
+    return pages
+
+
+def data_router(lake_dir: Path) -> APIRouter:
+    """Show what landed in a lake, as it is when somebody asks."""
+    pages = APIRouter(include_in_schema=False)
+
+    @pages.get("/data")
+    def books() -> HTMLResponse:
+        """What `freshet data report` says."""
+        return HTMLResponse(data_page(accounts(Lake(lake_dir))), headers={"content-security-policy": _POLICY})
 
     return pages
 

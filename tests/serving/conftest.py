@@ -16,7 +16,6 @@ from starlette.testclient import TestClient
 
 from freshet.settings import Settings
 from serving.app import create_app
-from tests.serving.browser_page import opened_page
 from tests.serving.worlds import (
     catalogue_table,
     reading_bundle,
@@ -180,13 +179,7 @@ def serve():
                 time.sleep(0.02)
             url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
             assert wait_for(lambda: httpx.get(url + "/readyz").status_code == 200)
+            wait_for(lambda: not httpx.get(url + "/readyz").json()["warnings"], 5)  # popularity is read last
             return url
 
         yield start
-
-
-@pytest.fixture(scope="session")
-def open_page(browser, tmp_path_factory):
-    """A function that opens an address in a real browser."""
-    with ExitStack() as opened:
-        yield lambda url: opened.enter_context(opened_page(browser, tmp_path_factory.mktemp("browser"), url))

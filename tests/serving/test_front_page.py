@@ -50,7 +50,7 @@ def test_its_links_lead_to_the_windows(page, eventually, settings, world):
     assert eventually(lambda: page.evaluate("document.querySelectorAll('nav a').length") == 5)
     links = page.evaluate("[...document.querySelectorAll('a')].map((link) => link.getAttribute('href'))")
     version = f"{settings.mlflow_url}/#/models/freshet-recommender/versions/{world.versions[0]}"
-    assert {settings.airflow_url, settings.mlflow_url, version, "/shop", "/docs", "/lineage/"} <= set(links)
+    assert {settings.airflow_url, settings.mlflow_url, version, "/shop", "/docs", "/lineage/", "/data"} <= set(links)
 
 
 def test_every_plot_says_in_words_what_it_shows(page, eventually):

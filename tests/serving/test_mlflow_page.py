@@ -1,33 +1,55 @@
-"""The page in MLflow that the front page links to, in a real browser."""
+"""The pages in MLflow that the front page and Airflow link to, in a real browser."""
 
 import os
 import subprocess
+from contextlib import ExitStack
 
 import pytest
 
 from commands.services import QUIET, answers, mlflow_command
+from freshet.settings import Settings
 from serving.platform_status import MLFLOW, platform_status
+from tests.judged import results_per_user
+from training.promotion import promote
+from training.registry import version_url
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def settings(world, free_ports, eventually):
-    """The small world's settings with MLflow's server running on its registry."""
-    settings = world.settings.model_copy(update={"mlflow_port": free_ports(1)[0]})
-    server = subprocess.Popen(mlflow_command(settings), env=os.environ | QUIET, stdout=subprocess.DEVNULL)
-    assert eventually(lambda: answers(f"{settings.mlflow_url}/health"), 120)
-    yield settings
-    server.terminate()
-    server.wait(timeout=60)
+def serve_mlflow(free_ports, eventually):
+    """A function that starts MLflow's server on a home's registry, and returns the settings that name its port."""
+    with ExitStack() as running:
+
+        def start(settings):
+            settings = settings.model_copy(update={"mlflow_port": free_ports(1)[0]})
+            server = subprocess.Popen(mlflow_command(settings), env=os.environ | QUIET, stdout=subprocess.DEVNULL)
+            running.callback(server.wait, timeout=60)
+            running.callback(server.terminate)
+            assert eventually(lambda: answers(f"{settings.mlflow_url}/health"), 120)
+            return settings
+
+        yield start
 
 
-@pytest.mark.slow
-def test_the_link_to_the_champion_leads_to_its_version_with_alias_and_reason(settings, open_page, eventually, world):
-    status = platform_status(settings, [MLFLOW])
+def test_the_link_to_the_champion_leads_to_its_version_with_alias_and_reason(serve_mlflow, open_page, world):
+    status = platform_status(serve_mlflow(world.settings), [MLFLOW])
     assert status.service(MLFLOW).state == "answers"
     page = open_page(status.champion.url)
+    page.shows(f"Version {world.versions[0]}", "champion", "Verdict: champion. Why: the first", "verdict_reason")
 
-    def shows(*words):
-        text = page.evaluate("document.body.innerText") or ""
-        return all(word in text for word in words)
 
-    assert eventually(lambda: shows(f"Version {world.versions[0]}", "champion", "verdict_reason", "the first"))
+def test_the_page_of_a_version_that_did_not_go_live_begins_with_the_reason(
+    serve_mlflow, open_page, register_evaluated, tmp_path
+):
+    settings = Settings(home=tmp_path / "home")
+    champion = register_evaluated(settings.tracking_uri, results_per_user(0.08))
+    assert promote(settings.tracking_uri, champion).promoted
+    worse = register_evaluated(settings.tracking_uri, results_per_user(0.04))
+    assert not promote(settings.tracking_uri, worse).promoted
+    settings = serve_mlflow(settings)
+    page = open_page(version_url(settings.mlflow_url, worse))
+    page.shows(f"Version {worse}", "Verdict: challenger. Why: may be worse than the champion: -50.0%", "verdict_reason")
+    page.wait_for("/@\\s*challenger/.test(document.body.innerText)", "the alias")
+    page.go(version_url(settings.mlflow_url, champion))
+    page.shows(f"Version {champion}", "Verdict: champion. Why: the first champion; popularity: +300.0%")

@@ -45,6 +45,7 @@ ROUTES = [
     ("GET", "/v1/items/lamp", "recommend:read", {}, 200),
     ("GET", "/metrics", "admin", {}, 200),
     ("GET", "/lineage/", "admin", {}, 404),
+    ("GET", "/data", "admin", {}, 200),
 ]
 
 

@@ -41,6 +41,7 @@ def test_a_version_lives_from_challenger_to_previous(tracking_uri, register):
     champion = registry.champion(tracking_uri)
     assert champion is not None and champion.version == first
     assert champion.tags["verdict_reason"] == "the first champion"
+    assert champion.description == "Verdict: champion. Why: the first champion\n\n# A card"
     assert datetime.fromisoformat(champion.tags["promoted_at"]).tzinfo is not None
     assert registry.by_alias(tracking_uri, "challenger") is None
 
@@ -56,14 +57,24 @@ def test_a_version_lives_from_challenger_to_previous(tracking_uri, register):
     assert registry.rollback(tracking_uri).version == first
     assert registry.champion(tracking_uri).version == first
     assert registry.by_alias(tracking_uri, "previous").version == second
-    assert registry.get_version(tracking_uri, second).tags["verdict"] == "rolled back"
+    back = registry.get_version(tracking_uri, second)
+    assert back.tags["verdict"] == "rolled back"
+    reason = f"version {first} was put back in its place"
+    assert back.description == f"Verdict: rolled back. Why: {reason}\n\n# A card"
 
 
 def test_a_long_card_is_cut_where_the_registry_ends(tracking_uri, register):
     version = register(card="# A card\n" + "a line of it\n" * 1_000)
     description = registry.get_version(tracking_uri, version).description
     assert 4_500 < len(description) <= 5_000
-    assert description.endswith("a line of it\n\n… (the whole card is model_card.md of the run)\n")
+    end = "a line of it\n\n… (the whole card is model_card.md of the run)\n"
+    assert description.endswith(end)
+    for reason in ("short", "as long as can be, " * 500):
+        registry.keep_challenger(tracking_uri, version, reason)
+        description = registry.get_version(tracking_uri, version).description
+        assert description.startswith(f"Verdict: challenger. Why: {reason[:2_500]}\n\n# A card\n")
+        assert description.endswith(end)
+        assert len(description) <= 5_000
 
 
 def test_registering_a_run_again_gives_the_same_version(tracking_uri, register):

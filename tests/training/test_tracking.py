@@ -30,6 +30,29 @@ def test_processes_that_start_together_share_one_experiment(tmp_path):
     assert not (tmp_path / "mlflow" / ".mlflow.db.partial").exists()
 
 
+def test_a_database_of_an_older_mlflow_is_migrated_with_what_is_in_it(tmp_path):
+    from alembic import command
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db import utils
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    config = utils._get_alembic_config(uri)
+    newest = utils._get_latest_schema_revision()
+    engine = utils.create_sqlalchemy_engine(uri)
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, ScriptDirectory.from_config(config).get_revision(newest).down_revision)
+        connection.exec_driver_sql("INSERT INTO experiments (name, lifecycle_stage) VALUES ('an old one', 'active')")
+    with pytest.raises(mlflow.MlflowException, match="out-of-date database schema"):
+        utils._verify_schema(engine)
+    prepare_tracking(uri)
+    utils._verify_schema(engine)
+    assert client_of(uri).get_experiment_by_name("an old one") is not None
+    engine.dispose()
+
+
 def test_preparing_again_changes_nothing(tracking_uri):
     assert prepare_tracking(tracking_uri) == prepare_tracking(tracking_uri)
 

@@ -1,5 +1,6 @@
 """A page in a real browser, driven through the debugging port that chromium opens."""
 
+import base64
 import itertools
 import json
 import subprocess
@@ -8,6 +9,9 @@ from contextlib import contextmanager
 
 import httpx
 from websockets.sync.client import connect
+
+SECONDS = 60
+"""How long a page may take to show something; nothing is said about speed."""
 
 
 class Page:
@@ -28,11 +32,57 @@ class Page:
             is_error = answer["params"].get("entry", {}).get("level") == "error"
             if is_error or answer["method"] == "Runtime.exceptionThrown":
                 self.errors.append(answer["params"])
+        assert "result" in answer, f"{method}: {answer}"
         return answer["result"]
 
     def evaluate(self, expression):
         """The value of some JavaScript."""
         return self.command("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def go(self, url):
+        """Leave for another address, which may not be there yet when this returns."""
+        self.command("Page.navigate", url=url)
+
+    def resize(self, width, height):
+        """Make the window so large, in pixels."""
+        self.command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+
+    def text(self):
+        """What a person can read on the page."""
+        return self.evaluate("document.body?.innerText") or ""
+
+    def wait_for(self, expression, what=None):
+        """The value of some JavaScript as soon as it is there."""
+        end = time.monotonic() + SECONDS
+        while not (found := self.evaluate(expression)):
+            assert time.monotonic() < end, f"no {what or expression} on {self.evaluate('location.href')}: {self.text()}"
+            time.sleep(0.1)
+        return found
+
+    def shows(self, *words):
+        """Wait until the page shows all these words."""
+        for word in words:
+            self.wait_for(f"document.body?.innerText.includes({json.dumps(word)})", word)
+
+    def click(self, selector, words=""):
+        """Click on the first thing of a kind that has these words on it or in its label, as soon as it is there."""
+        found = f"""[...document.querySelectorAll({json.dumps(selector)})].find((thing) =>
+            `${{thing.innerText}} ${{thing.getAttribute("aria-label")}}`.includes({json.dumps(words)}))"""
+        self.wait_for(f"!!({found})", f"{selector} {words}")
+        self.evaluate(f"({found}).click()")
+
+    def write(self, selector, text):
+        """Type into a field, and leave it."""
+        self.wait_for(f"!!document.querySelector({json.dumps(selector)})")
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
+        self.command("Input.insertText", text=text)
+        self.evaluate("document.activeElement.blur()")
+
+    def picture(self):
+        """What is seen, as PNG."""
+        return base64.b64decode(self.command("Page.captureScreenshot")["data"])
 
 
 @contextmanager
