@@ -51,10 +51,11 @@ def rank(
 
 def history_of(state: UserState, model: ServedModel) -> History:
     """The user's recent positive interactions with items the model knows, newest last."""
+    index_of = model.item_index.get
     known = [
-        (model.item_index[event.item_id], event.occurred_at_us)
+        (index, event.occurred_at_us)
         for event in state.recent
-        if not event.is_negative and event.item_id in model.item_index
+        if (index := index_of(event.item_id)) is not None and not event.is_negative
     ]
     return History(
         np.array([index for index, _ in known], dtype=np.int32), np.array([at for _, at in known], dtype=np.int64)
@@ -84,7 +85,7 @@ def _by_model(
     if is_stranger and not model.knows_strangers and not plan.has_query:
         return
     may_be_shown = plan.may_be_shown(model)
-    met = [model.item_index[item_id] for item_id in hidden if item_id in model.item_index]
+    met = [index for index in map(model.item_index.get, hidden) if index is not None]
     may_be_shown[met] = False
     n_best = plan.pool(n)
     quick = snapshot.quick if snapshot.quick and not plan.has_query else None

@@ -50,9 +50,11 @@ def recommender():
     )
 
 
-@pytest.fixture(scope="module")
-def quick(recommender):
-    return QuickScores.of(recommender)
+@pytest.fixture(scope="module", params=["written out", "by cells"])
+def quick(request, recommender):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(quick_scores, "WRITTEN_OUT", N_ITEMS + 100 if request.param == "written out" else 0)
+        yield QuickScores.of(recommender)
 
 
 def everything(n_items=N_ITEMS):
