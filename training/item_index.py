@@ -27,6 +27,7 @@ _MORE_PROBES: Final = 4
 _MOMENT_ROWS: Final = 100_000
 """Rows from which mean and covariance are taken: of more, an even sample, which is right within a few thousandths."""
 _BLOCK: Final = 16_384
+_ROUNDING: Final = 1e-5
 _SAMPLED_EVERY: Final = 8
 
 
@@ -38,6 +39,8 @@ class LinearHead:
     bias: Floats | None  # (V,)
     mean: Floats  # (D + 1,) of vectors and bias
     covariance: Floats  # (D + 1, D + 1)
+    longest: float
+    """Length of the longest vector."""
     index: "Index | None"
     """None where all of the table is read."""
 
@@ -46,12 +49,13 @@ class LinearHead:
         """Half a minute for a million items; a small table needs no index."""
         mean, covariance = _moments(vectors, bias)
         index = Index.of(vectors, bias, covariance) if vectors.size > scanned_cells else None
-        return cls(vectors, bias, mean, covariance, index)
+        return cls(vectors, bias, mean, covariance, _longest(vectors), index)
 
     def grown(self, vectors: Floats, bias: Floats | None = None) -> Self:
         """With more rows, which are not in the index: ``n_indexed`` says which they are."""
         mean, covariance = _moments(vectors, bias)
-        return replace(self, vectors=vectors, bias=bias, mean=mean, covariance=covariance)
+        longest = max(self.longest, _longest(vectors[len(self.vectors) :]))
+        return replace(self, vectors=vectors, bias=bias, mean=mean, covariance=covariance, longest=longest)
 
     @property
     def n_indexed(self) -> int:
@@ -81,6 +85,10 @@ class Answer(Protocol):
         """Mean and standard deviation of all the scores."""
         ...
 
+    def furthest(self) -> float:
+        """What no score is further from 0 than."""
+        ...
+
 
 @dataclass(frozen=True)
 class Whole:
@@ -106,6 +114,10 @@ class Whole:
         centred = self.scores - mean
         return float(mean), float(np.sqrt(centred @ centred / len(centred)))
 
+    def furthest(self) -> float:
+        """What no score is further from 0 than."""
+        return float(max(self.scores.max(), -self.scores.min()))
+
 
 @dataclass(frozen=True)
 class _Indexed:
@@ -124,6 +136,10 @@ class _Indexed:
         asked = np.append(self.query, np.float32(1))
         variance = float(asked @ (self.head.covariance @ asked))
         return float(asked @ self.head.mean), max(variance, 0.0) ** 0.5
+
+    def furthest(self) -> float:
+        bias = 0.0 if self.head.bias is None else float(np.abs(self.head.bias).max())
+        return float(np.linalg.norm(self.query)) * self.head.longest * (1 + _ROUNDING) + bias
 
 
 @dataclass(frozen=True)
@@ -191,6 +207,10 @@ def _moments(vectors: Floats, bias: Floats | None) -> tuple[Floats, Floats]:
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     centred = sample - mean
     return mean, centred.T @ centred / np.float32(len(sample))
+
+
+def _longest(vectors: Floats) -> float:
+    return float(np.sqrt(np.einsum("vd,vd->v", vectors, vectors).max(initial=0)))
 
 
 def _with_bias(vectors: Floats, bias: Floats | None) -> Floats:

@@ -3,10 +3,10 @@
 A score is a sum over heads, each brought to z-scores over the whole catalogue. Mean and spread of a linear head follow
 from those of its vectors, those of a sparse head from the cells it fills, those of a trend are the same for every user.
 So every head names its favourites among what may be shown, and all heads are scored exactly at the favourites of any of
-them. What is left out leads in no head.
+them. What is left out leads in no head, or is too far behind in all others for likeness in words to make up for it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -33,6 +33,8 @@ WRITTEN_OUT = 40_000
 """Items up to which writing out all the scores of a sparse head takes less time than keeping to its cells."""
 _LEADERS = 4_000
 """Items that trends can name before whatever must not be shown is left out."""
+_Weights = Mapping[str, np.float32]
+_Answers = Mapping[str, Answer | None]
 _NOTHING: Final = np.empty(0, dtype=np.intp)
 
 
@@ -125,8 +127,7 @@ class QuickScores:
                 if answer is not None and weights[head] > 0:
                     is_named[answer.favourites(n_named, may_be_shown)] = True
             items = np.flatnonzero(is_named & may_be_shown)
-            added = self._added(items, weights, answers)
-        return Shortlist(items, tuple(weights), added) if len(items) >= n and weights else None
+            return self._scored(items, n, weights, answers) if len(items) >= n and weights else None
 
     def _leaders(self, regime: int, n: int, may_be_shown: Mask) -> Items:
         """The n first of all trends together that may be shown."""
@@ -135,11 +136,32 @@ class QuickScores:
         found = some[may_be_shown[some]]
         return (found if len(found) >= n else leaders[may_be_shown[leaders]])[:n]
 
-    def _added(self, items: Items, weights: dict[str, np.float32], answers: dict[str, Answer | None]) -> Scores:
+    def _scored(self, items: Items, n: int, weights: _Weights, answers: _Answers) -> Shortlist:
+        """The items that the best n are among, with their scores.
+
+        Likeness in words comes last: it reads a long vector for each item, and there is an end to what it can add.
+        """
+        text = answers.get("text")
+        if text is None:
+            return Shortlist(items, tuple(weights), self._added(items, tuple(weights), weights, answers))
+        first = [head for head in weights if head != "text"]
+        added = self._added(items, first, weights, answers)
+        mean, spread = text.moments()
+        ends = np.array([text.furthest(), -text.furthest()], dtype=np.float32) - np.float32(mean)
+        most, least = compressed(ends, np.float32(spread)).tolist()
+        so_far = added.sum(axis=0)
+        nth = np.partition(so_far, len(items) - n)[len(items) - n]
+        may_lead = so_far >= nth - abs(float(weights["text"])) * (most - least)
+        items, added = items[may_lead], added[:, may_lead]
+        return Shortlist(
+            items, (*first, "text"), np.concatenate([added, self._added(items, ["text"], weights, answers)])
+        )
+
+    def _added(self, items: Items, heads: Sequence[str], weights: _Weights, answers: _Answers) -> Scores:
         """(H, C) each head's weight times its score, normalised over the catalogue."""
-        added = np.zeros((len(weights), len(items)), dtype=np.float32)
+        added = np.zeros((len(heads), len(items)), dtype=np.float32)
         rows, moments = [], []
-        for row, head in enumerate(weights):
+        for row, head in enumerate(heads):
             if head in WINDOWS:
                 added[row] = self.trends[head][items]
             elif (answer := answers[head]) is not None:
@@ -149,7 +171,7 @@ class QuickScores:
         if rows:
             mean, spread = np.array(moments, dtype=np.float32).T[..., None]  # (H', 1) each
             added[rows] = compressed(added[rows] - mean, spread)
-        added *= np.array(list(weights.values()), dtype=np.float32)[:, None]
+        added *= np.array([weights[head] for head in heads], dtype=np.float32)[:, None]
         return added
 
     def _opened(self, head: str, batch: HistoryBatch, page: "_Page | None") -> Answer | None:
@@ -193,6 +215,9 @@ class _Sparse:
 
     def moments(self) -> tuple[float, float]:
         return self.mean, self.spread
+
+    def furthest(self) -> float:
+        return float(np.abs(self.sums[self.cells]).max(initial=0))
 
 
 class _Page:
