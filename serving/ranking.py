@@ -96,9 +96,9 @@ def _by_model(
     parts = {head: part[order] for head, part in best.parts.items()}
     reasons = Explainer(model, snapshot.catalogue, batch, parts, shown).reasons()
     source: Source = "cold_start" if is_stranger else "model"
-    for index, score, reason in zip(shown, scores, reasons, strict=True):
-        item_id = str(model.recommender.item_ids[index])
-        yield _Line(item_id, float(score), source, plan.reason(item_id, reason))
+    for index, score, reason in zip(shown.tolist(), scores.tolist(), reasons, strict=True):
+        item_id = model.recommender.item_ids[index]
+        yield _Line(item_id, score, source, plan.reason(item_id, reason))
 
 
 class _Best(NamedTuple):
