@@ -14,8 +14,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ from nearline.verification import verify_features
 N_ITEMS = 1_000
 KILLS = int(os.environ.get("KILLS", "200"))
 FAULT_SECONDS = float(os.environ.get("SECONDS_A_FAULT", "15"))
+NOTICE_SECONDS = 60.0
+"""How long a broken part may go unnoticed on a busy machine."""
 UP_SECONDS = 300.0
 LONGEST_LIFE_SECONDS = 6.0
 """A process is killed within this time of its start: often before it is ready, sometimes while it is being asked."""
@@ -143,12 +146,14 @@ def kill_again_and_again(home: Path, n_kills: int, seed: int) -> Outcome:
 
 
 def meet(fault: Fault, home: Path, api: Api, load: SteadyLoad, seconds: float) -> Outcome:
-    """Break one part for some seconds, mend it, and wait until everything is as before."""
+    """Break one part for some seconds at least, mend it, and wait until everything is as before."""
     before = _counters(api)
     outcome = Outcome(fault.name, load.start_tally())
     try:
         with fault.breaks(home, api.pid):
             time.sleep(seconds)
+            with suppress(TimeoutError):  # what has not been noticed by then is said below
+                wait_for(partial(_is_noticed, fault, outcome.tally), NOTICE_SECONDS)
             during = _counters(api)
             tally, outcome.tally = outcome.tally, load.start_tally()
     except NotHereError as error:
@@ -170,6 +175,11 @@ def meet(fault: Fault, home: Path, api: Api, load: SteadyLoad, seconds: float) -
         if during.get(series, 0) <= before.get(series, 0):
             outcome.faults.append(f"{series} has not counted")
     return outcome
+
+
+def _is_noticed(fault: Fault, tally: Tally) -> bool:
+    """Whether the load has met everything that the fault must lead to."""
+    return fault.degraded <= set(tally.degraded) and bool(tally.n_refused) >= fault.refuses_events
 
 
 def meet_all(home: Path, faults: Sequence[Fault], seconds: float, seed: int) -> list[Outcome]:

@@ -2,16 +2,34 @@
 
 import importlib
 import sys
+from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from freshet.settings import SettingsError
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C has ended, as shells have it: 128 + SIGINT."""
+
+
+class _Interruptible(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """Ctrl-C in a command that does not listen for it is one sentence, too."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            Console(stderr=True).print(
+                "[red]freshet:[/] stopped; nothing is half done, and the same command goes on from here"
+            )
+            sys.exit(INTERRUPTED)
+
+
+app = typer.Typer(cls=_Interruptible, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 _COMMANDS = (
-    *("ingest", "data", "transform", "features", "train", "evaluate", "debias", "champion", "recommend"),
+    *("ingest", "data", "transform", "features", "tune_texts", "train", "evaluate", "debias", "champion", "recommend"),
     *("serve", "keys", "run", "status", "doctor", "simulate"),
 )
 for _command in _COMMANDS:

@@ -42,7 +42,8 @@ from freshet.settings import load_settings
             None,
             type=["null", "string"],
             title="Text backbone",
-            description="`minilm`, or any Hugging Face model id. Empty: the setting FRESHET_TEXT_BACKBONE.",
+            description="`minilm`, any Hugging Face model id, or a folder of `freshet tune-texts`. "
+            "Empty: the setting FRESHET_TEXT_BACKBONE.",
         ),
         "epochs": Param(
             None,

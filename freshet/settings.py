@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     """Weights of event types that differ from the contract's, as JSON; rebuild all marts after a change."""
 
     text_backbone: str = "minilm"
-    """The language model that reads items: minilm (from its package), or any Hugging Face model id."""
+    """The language model that reads items: minilm (from its package), any Hugging Face model id, or a folder."""
 
     train_epochs: int = Field(default=6, ge=1, le=200)
     """Passes over the training sequences that the sequence head makes at most."""

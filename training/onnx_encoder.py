@@ -53,7 +53,8 @@ class OnnxTextEncoder(TextEncoder):
         self._words.enable_truncation(MAX_TOKENS)
         self._words.no_padding()
 
-    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """As PyTorch's."""
         return [list(each.ids) for each in self._words.encode_batch([text or " " for text in texts])]
 
     def _forward(self, tokens: list[list[int]]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.files import write_text
+from training.backbones import Backbone, BackboneError, resolve_backbone
 from training.baseline_families import EVERY_RUN, Material
 from training.baseline_tuning import QUICK, BaselineChoices, choose_baselines
 from training.blend import REGIMES
@@ -70,13 +71,29 @@ class Stage:
 def prepare_stage(
     name: str, snapshot: Snapshot, folder: Path, config: TrainConfig, vectors_dir: Path, *, progress: bool = False
 ) -> Stage:
-    """Give a snapshot its items' vectors; the whitening is that of the folder's first stage, so all share one space."""
-    raw = encode_texts(snapshot.texts, backbone=config.text_backbone, cache_dir=vectors_dir, progress=progress)
+    """Give a snapshot its items' vectors; the whitening is that of the folder's first stage, so all share one space.
+
+    Raises BackboneError where the language model was tuned on what this stage must not know.
+    """
+    backbone = resolve_backbone(config.text_backbone)
+    _check_backbone(backbone, snapshot)
+    raw = encode_texts(snapshot.texts, backbone=backbone, cache_dir=vectors_dir, progress=progress)
     path = folder / WHITENING
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         fit_whitening(raw, config.text_size).save(path)
     return Stage(name, snapshot, Whitening.load(path).apply(raw), folder / name)
+
+
+def _check_backbone(backbone: Backbone, snapshot: Snapshot) -> None:
+    if backbone.learned_until_us is None:
+        return
+    has_learned = (snapshot.events.known_at <= backbone.learned_until_us) & ~snapshot.events.is_negative
+    if n_leaks := int((has_learned & ~snapshot.is_training).sum()):
+        raise BackboneError(
+            f"the language model {backbone.name} was tuned on {n_leaks:,} events that must not be known here: "
+            "take an untuned one, or tune on less with `freshet tune-texts --as-of`"
+        )
 
 
 @dataclass(frozen=True)

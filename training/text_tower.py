@@ -104,12 +104,12 @@ class TextEncoder:
 
         transformers_logging.disable_progress_bar()
         self._backbone = backbone
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
         safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         self._tokenizer = AutoTokenizer.from_pretrained(backbone.folder, **safe)
-        dtype = torch.float32 if in_float32 else _dtype(self._device)
+        dtype = torch.float32 if in_float32 else _dtype(self.device)
         model = AutoModel.from_pretrained(backbone.folder, use_safetensors=True, dtype=dtype, **safe)
-        self.model: torch.nn.Module = model.eval().to(self._device)
+        self.model: torch.nn.Module = model.eval().to(self.device)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (N, W) of length 1 of texts that already carry the family's prefix."""
@@ -120,7 +120,10 @@ class TextEncoder:
 
     def encode_in_chunks(self, texts: Sequence[str]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
         """Row numbers and their vectors, shortest texts first, about 512 at a time."""
-        tokens = self._tokenize(texts)
+        yield from self.encode_tokens(self.tokenize(texts))
+
+    def encode_tokens(self, tokens: list[list[int]]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+        """The same of what ``tokenize`` gave."""
         rows: list[int] = []
         vectors: list[NDArray[np.float32]] = []
         for batch in _batches([len(ids) for ids in tokens]):
@@ -132,7 +135,8 @@ class TextEncoder:
         if rows:
             yield rows, np.concatenate(vectors)
 
-    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Numbers of each text's tokens, cut at MAX_TOKENS."""
         # A blank for an empty text: some tokenizers add no special tokens, and no token gives no vector.
         encoded = self._tokenizer([text or " " for text in texts], truncation=True, max_length=MAX_TOKENS)
         return [list(ids) for ids in encoded["input_ids"]]
@@ -140,16 +144,22 @@ class TextEncoder:
     def _forward(self, tokens: list[list[int]]) -> NDArray[np.float32]:
         import torch
 
+        with torch.inference_mode():
+            vectors: NDArray[np.float32] = self.vectors(tokens).cpu().numpy()
+        return vectors
+
+    def vectors(self, tokens: list[list[int]]) -> "torch.Tensor":
+        """(B, W) of length 1, where the model computes: what it is tuned by, too."""
+        import torch
+
         lengths = torch.tensor([len(ids) for ids in tokens])
         input_ids = torch.full((len(tokens), int(lengths.max())), self._tokenizer.pad_token_id or 0)  # (B, T)
         for row, ids in enumerate(tokens):
             input_ids[row, : len(ids)] = torch.tensor(ids)
         mask = (torch.arange(input_ids.shape[1])[None, :] < lengths[:, None]).long()
-        with torch.inference_mode():
-            output = self.model(input_ids=input_ids.to(self._device), attention_mask=mask.to(self._device))
-            pooled = pool(output.last_hidden_state.float().cpu(), mask, self._backbone.pooling)  # (B, T, W) -> (B, W)
-            vectors: NDArray[np.float32] = torch.nn.functional.normalize(pooled, dim=1).numpy()
-        return vectors
+        input_ids, mask = input_ids.to(self.device), mask.to(self.device)
+        states = self.model(input_ids=input_ids, attention_mask=mask).last_hidden_state.float()
+        return torch.nn.functional.normalize(pool(states, mask, self._backbone.pooling), dim=1)  # (B, T, W) -> (B, W)
 
 
 def pool(states: "torch.Tensor", mask: "torch.Tensor", pooling: str) -> "torch.Tensor":
