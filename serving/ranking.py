@@ -116,7 +116,8 @@ def _best_of_few(few: Shortlist, n: int) -> _Best:
 def _best_of_all(
     snapshot: Snapshot, model: ServedModel, batch: HistoryBatch, n: int, may_be_shown: NDArray[np.bool_], plan: Plan
 ) -> _Best:
-    parts = model.recommender.parts_at(batch, snapshot.popularity)
+    quick = snapshot.quick
+    parts = quick.parts_at(batch) if quick else model.recommender.parts_at(batch, snapshot.popularity)
     scores = plan.scores(model, np.stack(list(parts.values())).sum(axis=0, dtype=np.float32))
     scores[~may_be_shown] = -np.inf
     best = top_n(scores, n)

@@ -107,6 +107,17 @@ class QuickScores:
             leaders.append(best[np.argsort(-mixed[best], kind="stable")])
         return replace(self, trends=trends, leaders=tuple(leaders))
 
+    def parts_at(self, batch: HistoryBatch) -> dict[str, Scores]:
+        """(V,) each, of all items, as the recommender's own; trends are there already."""
+        recommender = self.recommender
+        weights = recommender.weights[regime_of(batch)[0]]
+        parts = {
+            head: weight * (self.trends[head] if head in WINDOWS else normalise(recommender.behaviour(head, batch))[0])
+            for head, weight in zip(HEADS, weights, strict=True)
+            if weight
+        }
+        return parts or {HEADS[0]: np.zeros(recommender.n_items, dtype=np.float32)}
+
     def shortlist(self, batch: HistoryBatch, n: int, may_be_shown: Mask, n_met: int = 0) -> Shortlist | None:
         """The best items among those that may be shown (V,), n or more; None where all of them must be scored.
 

@@ -161,6 +161,16 @@ def test_items_that_came_after_the_training_are_on_it_with_the_scores_of_the_gro
         assert np.allclose(found.parts[head], part[found.items], atol=2e-5), head
 
 
+@pytest.mark.parametrize("length", [0, 30])
+def test_all_items_are_scored_as_the_recommender_scores_them(quick, recommender, length):
+    counts = np.random.default_rng(5).poisson(9, (N_ITEMS, 4)).astype(np.float32)
+    batch = asked_after(length)
+    found, exact = quick.with_popularity(counts).parts_at(batch), recommender.parts_at(batch, counts)
+    assert list(found) == list(exact)
+    for head, part in exact.items():
+        assert np.array_equal(found[head], part), head
+
+
 def test_fresher_counts_change_the_trends_alone(quick, recommender):
     counts = np.random.default_rng(5).poisson(9, (N_ITEMS, 4)).astype(np.float32)
     batch = asked_after(30)
