@@ -19,7 +19,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
 .PHONY: help setup run ui test test-fast coverage lint format fuzz faults bench bench-data bench-train bench-update bench-serve \
-        results-movielens results-retail results-goodbooks docs fresh-check clean
+        profile-answers results-movielens results-retail results-goodbooks docs fresh-check clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ bench-update: setup  ## an hour: what nightly updates keep of a whole training, 
 
 bench-serve: setup  ## speed of answers and events, beside an empty route: ITEMS=10000,100000,1000000
 	@$(BIN)/python -m benchmarks.serve
+
+profile-answers: setup  ## two minutes: where the processor time of an answer goes, by stage
+	@$(BIN)/python -m benchmarks.profile_answers
 
 # RESULTS: options of `python -m benchmarks.results --help`, such as '--seeds 3' or '--trials 5 --sasrec-epochs 2'.
 results-movielens: setup  ## hours: the tables of MovieLens-small in docs/results.md, from its files: RESULTS='--seeds 3'

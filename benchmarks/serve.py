@@ -45,7 +45,7 @@ def main() -> None:
     try:
         for n_items in wanted:
             home = settings.home / "bench" / f"serve-{n_items}"
-            _make(home, n_items)
+            make_home(home, n_items)
             figures.extend(_measure(home, n_items))
     except (ProcessError, LoadError) as error:
         sys.exit(f"freshet: {error}")
@@ -54,7 +54,7 @@ def main() -> None:
             console.print(f"written to {report('serve', figures, settings.home)}")
 
 
-def _make(home: Path, n_items: int) -> None:
+def make_home(home: Path, n_items: int) -> None:
     """In a process of its own: what making it takes in memory is not there while measuring."""
     console.print(f"{n_items:,} items in {home}", highlight=False)
     home.parent.mkdir(parents=True, exist_ok=True)

@@ -51,10 +51,11 @@ def rank(
 
 def history_of(state: UserState, model: ServedModel) -> History:
     """The user's recent positive interactions with items the model knows, newest last."""
+    index_of = model.item_index.get
     known = [
-        (model.item_index[event.item_id], event.occurred_at_us)
+        (index, event.occurred_at_us)
         for event in state.recent
-        if not event.is_negative and event.item_id in model.item_index
+        if (index := index_of(event.item_id)) is not None and not event.is_negative
     ]
     return History(
         np.array([index for index, _ in known], dtype=np.int32), np.array([at for _, at in known], dtype=np.int64)
@@ -84,7 +85,7 @@ def _by_model(
     if is_stranger and not model.knows_strangers and not plan.has_query:
         return
     may_be_shown = plan.may_be_shown(model)
-    met = [model.item_index[item_id] for item_id in hidden if item_id in model.item_index]
+    met = [index for index in map(model.item_index.get, hidden) if index is not None]
     may_be_shown[met] = False
     n_best = plan.pool(n)
     quick = snapshot.quick if snapshot.quick and not plan.has_query else None
@@ -95,9 +96,9 @@ def _by_model(
     parts = {head: part[order] for head, part in best.parts.items()}
     reasons = Explainer(model, snapshot.catalogue, batch, parts, shown).reasons()
     source: Source = "cold_start" if is_stranger else "model"
-    for index, score, reason in zip(shown, scores, reasons, strict=True):
-        item_id = str(model.recommender.item_ids[index])
-        yield _Line(item_id, float(score), source, plan.reason(item_id, reason))
+    for index, score, reason in zip(shown.tolist(), scores.tolist(), reasons, strict=True):
+        item_id = model.recommender.item_ids[index]
+        yield _Line(item_id, score, source, plan.reason(item_id, reason))
 
 
 class _Best(NamedTuple):
@@ -115,7 +116,8 @@ def _best_of_few(few: Shortlist, n: int) -> _Best:
 def _best_of_all(
     snapshot: Snapshot, model: ServedModel, batch: HistoryBatch, n: int, may_be_shown: NDArray[np.bool_], plan: Plan
 ) -> _Best:
-    parts = model.recommender.parts_at(batch, snapshot.popularity)
+    quick = snapshot.quick
+    parts = quick.parts_at(batch) if quick else model.recommender.parts_at(batch, snapshot.popularity)
     scores = plan.scores(model, np.stack(list(parts.values())).sum(axis=0, dtype=np.float32))
     scores[~may_be_shown] = -np.inf
     best = top_n(scores, n)

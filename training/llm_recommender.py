@@ -95,15 +95,20 @@ class LLMRecommender:
             if head in WINDOWS:
                 yield head, normalise(trend_score(tables, head))[table_of]
             else:
-                yield head, normalise(self._behaviour(head, batch))
+                yield head, normalise(self.behaviour(head, batch))
 
     def reading(self, head: str, batch: HistoryBatch) -> Scores:
         """(B, T) what each item of a history counts for a head that sums over them."""
-        if head == "item_item":
-            return self.recency.weights(batch, np.array(self.gate, dtype=np.float32)[regime_of(batch)])
-        return (OWN_HISTORY_DECAY if head == "own_history" else self.recent_decay).weights(batch)
+        recency = {"item_item": self.recency, "own_history": OWN_HISTORY_DECAY}.get(head, self.recent_decay)
+        gate = self.gate if head == "item_item" else None
+        reading = batch.readings.get((recency, gate))
+        if reading is None:
+            share = None if gate is None else np.array(gate, dtype=np.float32)[regime_of(batch)]
+            reading = batch.readings[recency, gate] = recency.weights(batch, share)
+        return reading
 
-    def _behaviour(self, head: str, batch: HistoryBatch) -> Scores:
+    def behaviour(self, head: str, batch: HistoryBatch) -> Scores:
+        """(B, V) what a head that reads histories says, in its own unit."""
         if head == "item_item":
             return self.item_item.score(batch, self.reading(head, batch))
         if head == "transitions":
