@@ -100,13 +100,17 @@ class Recency:
     """Factor per item of age inside the current session."""
     long_term_decay: float = 0.8
     """Factor per item of age before it."""
+    start_decay: float | None = None
+    """The same at the start of a session, where nothing is recent; None makes no difference."""
 
     def weights(self, batch: HistoryBatch, a: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """(B, T) weights, 0 for padding and for what has faded below a thousandth; ``a`` (B,) may differ by moment."""
         share = np.full(len(batch), self.a, dtype=np.float32) if a is None else a
         age = np.arange(batch.items.shape[1] - 1, -1, -1, dtype=np.float32)
         recent = share[:, None] * np.float32(self.session_decay) ** age
-        long_term = (1 - share)[:, None] * np.float32(self.long_term_decay) ** age
+        at_start = self.long_term_decay if self.start_decay is None else self.start_decay
+        decay = np.where(batch.is_inside_session, np.float32(self.long_term_decay), np.float32(at_start))
+        long_term = (1 - share)[:, None] * decay[:, None] ** age
         weights = np.where(batch.in_session, recent, long_term)
         weights[~batch.is_item | (weights < 1e-3)] = 0
         return np.asarray(weights, dtype=np.float32)

@@ -21,7 +21,7 @@ from training.llm_recommender import HEADS, LLMRecommender, Scores, text_profile
 from training.neighbours import Neighbours
 from training.new_items import GrownNeighbours
 from training.sequence_head import SequenceHead
-from training.trend import WINDOWS, trend_score
+from training.trend import TRENDS, trend_score
 
 SMALLEST_CATALOGUE = 5_000
 """Items below which scoring all of them takes no longer."""
@@ -65,7 +65,7 @@ class QuickScores:
     recommender: LLMRecommender
     sequence: LinearHead | None
     text: LinearHead
-    trends: dict[str, Scores]  # (V,) each window's normalised scores
+    trends: dict[str, Scores]  # (V,) each trend's normalised scores
     leaders: tuple[Items, ...]  # by regime: the best of all trends together, best first
     pages: "_Pages"
 
@@ -99,13 +99,13 @@ class QuickScores:
     def with_popularity(self, table: Scores) -> Self:
         """The same, with other counts (V, 4)."""
         weights = self.recommender.weights
-        used = [window for window in WINDOWS if weights[:, HEADS.index(window)].any()]
-        trends = {window: normalise(trend_score(table, window)) for window in used}
+        used = [trend for trend in TRENDS if weights[:, HEADS.index(trend)].any()]
+        trends = {trend: normalise(trend_score(table, self.recommender.popularity, trend)) for trend in used}
         leaders = []
         for row in weights:
             mixed = np.zeros(len(table), dtype=np.float32)
-            for window, scores in trends.items():
-                mixed += row[HEADS.index(window)] * scores
+            for trend, scores in trends.items():
+                mixed += row[HEADS.index(trend)] * scores
             best = largest(mixed, _LEADERS) if mixed.any() else _NOTHING
             leaders.append(best[np.argsort(-mixed[best], kind="stable")])
         return replace(self, trends=trends, leaders=tuple(leaders))
@@ -136,7 +136,7 @@ class QuickScores:
 
     def _opened(self, head: str, batch: HistoryBatch, page: "_Page") -> _Opened:
         recommender = self.recommender
-        if head in WINDOWS:
+        if head in TRENDS:
             return _Trend(self.trends[head])
         if not batch.lengths[0]:
             return _SILENT
