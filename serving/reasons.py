@@ -31,6 +31,7 @@ _TRENDING: Final[Mapping[str, str]] = {
     "trend_7d": "Many people choose it this week.",
     "trend_30d": "Many people choose it this month.",
     "trend_all": "A favourite of many.",
+    "trend_new": "New, and many people choose it this week.",
 }
 _OVERALL: Final = "The best of what is left for you."
 

@@ -105,16 +105,25 @@ class Recency:
     """Factor per item of age inside the current session."""
     long_term_decay: float = 0.8
     """Factor per item of age before it."""
+    start_decay: float | None = None
+    """The same at the start of a session, where nothing is recent; None makes no difference."""
 
     def weights(self, batch: HistoryBatch, a: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """(B, T) weights, 0 for padding and for what has faded below a thousandth; ``a`` (B,) may differ by moment."""
         share = np.full(len(batch), self.a, dtype=np.float32) if a is None else a
         width = batch.items.shape[1]
         recent = share[:, None] * _faded(self.session_decay, width)
-        long_term = (1 - share)[:, None] * _faded(self.long_term_decay, width)
+        long_term = (1 - share)[:, None] * self._long_term(batch, width)
         weights = np.where(batch.in_session, recent, long_term)
         weights[~batch.is_item | (weights < 1e-3)] = 0
         return np.asarray(weights, dtype=np.float32)
+
+    def _long_term(self, batch: HistoryBatch, width: int) -> NDArray[np.float32]:
+        """(B, T) or (T,) where every moment has the same."""
+        inside = _faded(self.long_term_decay, width)
+        if self.start_decay is None:
+            return inside
+        return np.where(batch.is_inside_session[:, None], inside, _faded(self.start_decay, width))
 
 
 def _faded(decay: float, width: int) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from training.llm_recommender import HEADS, LLMRecommender, Scores, text_profile
 from training.neighbours import Neighbours
 from training.new_items import GrownNeighbours
 from training.sequence_head import SequenceHead
-from training.trend import WINDOWS, trend_score
+from training.trend import TRENDS, trend_score
 
 SMALLEST_CATALOGUE = 5_000
 """Items below which scoring all of them takes no longer."""
@@ -63,7 +63,7 @@ class QuickScores:
     recommender: LLMRecommender
     sequence: LinearHead | None
     text: LinearHead
-    trends: dict[str, Scores]  # (V,) each window's normalised scores
+    trends: dict[str, Scores]  # (V,) each trend's normalised scores
     leaders: tuple[Items, ...]  # by regime: the best of all trends together, best first
     pages: "_Pages | None"
     """None where a sparse head is written out."""
@@ -96,13 +96,13 @@ class QuickScores:
     def with_popularity(self, table: Scores) -> Self:
         """The same, with other counts (V, 4)."""
         weights = self.recommender.weights
-        used = [window for window in WINDOWS if weights[:, HEADS.index(window)].any()]
-        trends = {window: normalise(trend_score(table, window)) for window in used}
+        used = [trend for trend in TRENDS if weights[:, HEADS.index(trend)].any()]
+        trends = {trend: normalise(trend_score(table, self.recommender.popularity, trend)) for trend in used}
         leaders = []
         for row in weights:
             mixed = np.zeros(len(table), dtype=np.float32)
-            for window, scores in trends.items():
-                mixed += row[HEADS.index(window)] * scores
+            for trend, scores in trends.items():
+                mixed += row[HEADS.index(trend)] * scores
             best = largest(mixed, _LEADERS) if mixed.any() else _NOTHING
             leaders.append(best[np.argsort(-mixed[best], kind="stable")])
         return replace(self, trends=trends, leaders=tuple(leaders))
@@ -112,7 +112,7 @@ class QuickScores:
         recommender = self.recommender
         weights = recommender.weights[regime_of(batch)[0]]
         parts = {
-            head: weight * (self.trends[head] if head in WINDOWS else normalise(recommender.behaviour(head, batch))[0])
+            head: weight * (self.trends[head] if head in TRENDS else normalise(recommender.behaviour(head, batch))[0])
             for head, weight in zip(HEADS, weights, strict=True)
             if weight
         }
@@ -130,7 +130,7 @@ class QuickScores:
         if n_named > _LARGEST_SHARE * len(may_be_shown):
             return None
         with self.pages.borrowed() if self.pages else nullcontext() as page:
-            answers = {head: self._opened(head, batch, page) for head in weights if head not in WINDOWS}
+            answers = {head: self._opened(head, batch, page) for head in weights if head not in TRENDS}
             is_named = np.zeros(len(may_be_shown), dtype=np.bool_)
             is_named[self._leaders(regime, n_named, may_be_shown)] = True
             is_named[self.text.n_indexed :] = True  # what came after the index was made
@@ -173,7 +173,7 @@ class QuickScores:
         added = np.zeros((len(heads), len(items)), dtype=np.float32)
         rows, moments = [], []
         for row, head in enumerate(heads):
-            if head in WINDOWS:
+            if head in TRENDS:
                 added[row] = self.trends[head][items]
             elif (answer := answers[head]) is not None:
                 added[row] = answer.at(items)

@@ -13,7 +13,7 @@ from training.llm_recommender import HEADS, LLMRecommender
 from training.neighbours import Neighbours
 from training.new_items import extended
 from training.quick_scores import QuickScores
-from training.trend import WINDOWS
+from training.trend import TRENDS
 
 N_ITEMS, HOUR = 6_000, 3_600_000_000
 NOW = 1_000 * HOUR
@@ -131,7 +131,7 @@ def test_what_may_not_be_shown_is_not_on_it(quick):
 
 def test_a_stranger_gets_what_is_popular_of_what_may_be_shown(quick, recommender):
     batch = asked_after(0)
-    scores = np.sum([recommender.parts_at(batch)[head] for head in WINDOWS], axis=0)
+    scores = np.sum([recommender.parts_at(batch)[head] for head in TRENDS], axis=0)
     may_be_shown = scores < np.sort(scores)[-300]
     found = quick.shortlist(batch, 10, may_be_shown)
     assert set(np.argsort(np.where(may_be_shown, -scores, np.inf), kind="stable")[:10]) <= set(found.items)
