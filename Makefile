@@ -20,7 +20,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
 .PHONY: help setup run ui test test-fast coverage lint format fuzz faults bench bench-data bench-train bench-update bench-serve \
-        bench-soak results-movielens results-retail results-goodbooks docs fresh-check clean
+        bench-soak profile-answers results-movielens results-retail results-goodbooks docs fresh-check clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench-serve: setup  ## speed of answers and events, beside an empty route: ITEMS
 
 bench-soak: setup  ## whether memory grows under a steady load of events and answers: MINUTES=20
 	@MINUTES=$(MINUTES) $(BIN)/python -m benchmarks.soak
+
+profile-answers: setup  ## two minutes: where the processor time of an answer goes, by stage
+	@$(BIN)/python -m benchmarks.profile_answers
 
 # RESULTS: options of `python -m benchmarks.results --help`, such as '--seeds 3' or '--trials 5 --sasrec-epochs 2'.
 results-movielens: setup  ## hours: the tables of MovieLens-small in docs/results.md, from its files: RESULTS='--seeds 3'

@@ -46,7 +46,7 @@ def listen(host: str, port: int) -> socket.socket:
         )
 
 
-def _share_the_processor() -> None:
+def share_the_processor() -> None:
     """One answer is computed by one thread, and whoever works beside it lets it have its turn."""
     from threadpoolctl import threadpool_limits
 
@@ -86,5 +86,5 @@ def _run(settings: Settings, listening: socket.socket) -> None:
         timeout_graceful_shutdown=STOP_SECONDS,
         server_header=False,
     )
-    _share_the_processor()  # now that everything is loaded
+    share_the_processor()  # now that everything is loaded
     uvicorn.Server(config).run(sockets=[listening])

@@ -91,7 +91,7 @@ NEGATIVE_TYPES = frozenset({EventType.DISLIKE, EventType.HIDE})
 
 def is_negative(event_type: str, value: float | None) -> bool:
     """Seen, but no sign of interest: never a positive in training or scoring. So is a purchase that was given back."""
-    return event_type in NEGATIVE_TYPES or (event_type == EventType.PURCHASE and value is not None and value < 0)
+    return event_type in NEGATIVE_TYPES or (value is not None and value < 0 and event_type == EventType.PURCHASE)
 
 
 EVENT_WEIGHTS: Mapping[EventType, float] = MappingProxyType(

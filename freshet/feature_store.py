@@ -3,12 +3,15 @@
 Feast takes seconds to import, so it is imported inside functions: naming a feature service costs nothing.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from string import Template
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -62,7 +65,7 @@ ROWS_AT_ONCE = 500
 
 def open_store(home: Path) -> "FeatureStore":
     """Feast on this home. Open one per process and reader; a store is safe to read from several threads."""
-    spare_type_checks()
+    lighten_feast()
     from feast import FeatureStore, RepoConfig
 
     home = home.resolve()
@@ -74,7 +77,7 @@ def open_store(home: Path) -> "FeatureStore":
 
 def apply(home: Path) -> int:
     """Make registry and online store match `feature_repo/`, and return the number of definitions."""
-    spare_type_checks()
+    lighten_feast()
     from feast.repo_operations import extract_objects_for_apply_delete
 
     for mart in MARTS:
@@ -190,14 +193,19 @@ def _fingerprints(home: Path, mart: Mart, end: datetime) -> Iterator[duckdb.Duck
         yield connection
 
 
-def spare_type_checks() -> None:
-    """Import Feast as it is: rewriting its classes, so that they check types as they run, is half of its import.
+def lighten_feast() -> None:
+    """Before Feast is imported: leave out what only others of its users need, which is most of its import.
 
-    It also compiles, and in two threads at once Python 3.11 may fail at that (``AST constructor recursion depth``).
+    It rewrites its classes, so that they check types as they run. That also compiles, and in two threads at once Python
+    3.11 may fail at it (``AST constructor recursion depth``). And it imports torch, a second and 200 MB, in case
+    somebody wants features as tensors.
     """
     import typeguard
 
     typeguard.typechecked = lambda target: target  # type: ignore[assignment]
+    late = ModuleType("feast.torch_wrapper")
+    vars(late)["get_torch"] = lambda: import_module("torch")
+    sys.modules.setdefault(late.__name__, late)
 
 
 def _require(path: Path) -> Path:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from freshet.feature_store import RECOMMENDER_SERVICE, open_store, spare_type_checks
+from freshet.feature_store import RECOMMENDER_SERVICE, lighten_feast, open_store
 from nearline.user_states import OnlineStoreError, online_store_errors
 
 
@@ -24,7 +24,7 @@ class FeastHandle:
         """Import Feast and open the store. Raises OnlineStoreError as long as no batch has set it up."""
         if not (self._home / "feast" / "registry.db").is_file():
             raise OnlineStoreError(f"Feast has no registry in {self._home}: run `make run`, or `freshet features`")
-        spare_type_checks()  # before anything of Feast is imported
+        lighten_feast()  # before anything of Feast is imported
         with online_store_errors():
             store = open_store(self._home)
             store.get_feature_service(RECOMMENDER_SERVICE)

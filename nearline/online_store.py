@@ -126,8 +126,7 @@ class EventTimeSqliteOnlineStore(OnlineStore):
         """Each entity's newest row as (event time, values), or (None, None) where there is none."""
         keys = [_pack_key(config, entity_key) for entity_key in entity_keys]
         found: dict[bytes, PackedRow] = {}
-        with self._connection(config) as connection:
-            _wait_up_to(connection, READ_SECONDS)
+        with self._connection(config, READ_SECONDS) as connection:
             for start in range(0, len(keys), ENTITIES_PER_QUERY):
                 found.update(_read(connection, config, table, keys[start : start + ENTITIES_PER_QUERY]))
         return [found.get(key, (None, None)) for key in keys]
@@ -189,15 +188,15 @@ class EventTimeSqliteOnlineStore(OnlineStore):
     @contextmanager
     def _transaction(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
         """Take the write lock at once: a transaction that begins by reading cannot wait for it later."""
-        with self._connection(config) as connection:
-            _wait_up_to(connection, BUSY_SECONDS)
+        with self._connection(config, BUSY_SECONDS) as connection:
             connection.execute("BEGIN IMMEDIATE")
             with connection:
                 yield connection
 
     @contextmanager
-    def _connection(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
-        """This thread's connection, opened anew when the file is another one, and after every error.
+    def _connection(self, config: RepoConfig, seconds: float) -> Iterator[sqlite3.Connection]:
+        """This thread's connection, which waits so long for others; opened anew when the file is another one, and after
+        every error.
 
         SQLite keeps pages in memory until the file changes: a damaged one would stay damaged after it was mended.
         """
@@ -206,6 +205,9 @@ class EventTimeSqliteOnlineStore(OnlineStore):
         if known is None or known.inode != _inode(path):
             self._close()
             known = self._local.open = _open(path)
+        if known.waits != seconds:
+            known.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1_000)}")
+            known.waits = seconds
         try:
             yield known.connection
         except sqlite3.Error:
@@ -218,23 +220,20 @@ class EventTimeSqliteOnlineStore(OnlineStore):
             known.closer()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Open:
     """One thread's connection. It ends with the thread, not with the garbage collector's next round."""
 
     connection: sqlite3.Connection
     inode: int
     closer: Callable[[], Any]
+    waits: float | None = None
 
 
 def _open(path: Path) -> _Open:
     # What a power cut may lose, the next batch brings back.
     connection = open_database(path, survives_power_cut=False)
     return _Open(connection, _inode(path), weakref.finalize(threading.current_thread(), connection.close))
-
-
-def _wait_up_to(connection: sqlite3.Connection, seconds: float) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1_000)}")
 
 
 def _inode(path: Path) -> int:

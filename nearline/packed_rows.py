@@ -5,12 +5,11 @@ a clock that is ahead gives many later states its own moment. So neither replace
 """
 
 from datetime import datetime
-from typing import Any
 
 from feast.protos.feast.types.Value_pb2 import DoubleList, Int64List, StringList, Value
 
-from nearline.feast_rows import EVENT_TIMESTAMP, plain
-from nearline.session_features import UserState, from_feature_row, merge, to_feature_row
+from nearline.feast_rows import EVENT_TIMESTAMP
+from nearline.session_features import RecentEvent, UserState, merge, to_feature_row
 
 PackedRow = tuple[datetime, dict[str, Value]]
 
@@ -19,17 +18,24 @@ def merge_rows(known: PackedRow, other: PackedRow) -> PackedRow:
     """One row that knows what both know; one of the two when it already does."""
     if other == known:
         return known
-    known_state, other_state = _unpacked(known), _unpacked(other)
+    known_state, other_state = unpacked("", known), unpacked("", other)  # a row does not repeat its user
     merged = merge(known_state, other_state)
     if merged == known_state:
         return known
     return other if merged == other_state else packed(merged)
 
 
-def _unpacked(row: PackedRow) -> UserState:
+def unpacked(user_id: str, row: PackedRow) -> UserState:
+    """The state of a row, as ``from_feature_row`` reads it, but without dictionaries: every answer does this."""
     known_at, values = row
-    columns: dict[str, Any] = {name: plain(value) for name, value in values.items()}
-    return from_feature_row("", columns | {EVENT_TIMESTAMP: known_at})  # a row does not repeat its user
+    events = zip(
+        *(values[name].string_list_val.val for name in ("recent_event_ids", "recent_item_ids", "recent_event_types")),
+        [None if value != value else value for value in values["recent_values"].double_list_val.val],  # NaN: missing
+        values["recent_occurred_at"].int64_list_val.val,
+        strict=True,
+    )
+    recent = tuple(map(RecentEvent._make, events))
+    return UserState(user_id, recent, frozenset(values["seen_item_ids"].string_list_val.val), known_at)
 
 
 def packed(state: UserState) -> PackedRow:

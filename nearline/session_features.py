@@ -143,21 +143,21 @@ def to_feature_row(state: UserState) -> dict[str, Any]:
 
 def _is_missing(value: float | None) -> bool:
     # The mart says null and Feast's lists of numbers, which hold no nulls, NaN.
-    return value is None or math.isnan(value)
+    return value is None or value != value
 
 
 def from_feature_row(user_id: str, row: Mapping[str, Any]) -> UserState:
     """The inverse of ``to_feature_row``; an empty state when the store knows nothing about the user."""
     if row.get("event_timestamp") is None:
         return UserState(user_id)
-    columns = ("recent_event_ids", "recent_item_ids", "recent_event_types", "recent_values", "recent_occurred_at")
-    events = zip(*(row[column] for column in columns), strict=True)
+    columns = (
+        *(row[column] for column in ("recent_event_ids", "recent_item_ids", "recent_event_types")),
+        [None if _is_missing(value) else value for value in row["recent_values"]],
+        row["recent_occurred_at"],
+    )
     return UserState(
         user_id=user_id,
-        recent=tuple(
-            RecentEvent(event_id, item_id, event_type, None if _is_missing(value) else value, occurred_at_us)
-            for event_id, item_id, event_type, value, occurred_at_us in events
-        ),
+        recent=tuple(map(RecentEvent._make, zip(*columns, strict=True))),
         seen=frozenset(row["seen_item_ids"]),
         known_at=row["event_timestamp"],
     )

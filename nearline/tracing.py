@@ -7,10 +7,10 @@ that accepted its events, and an answer's says how new the features were that it
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
-from opentelemetry.trace import Link, NoOpTracer, Span, SpanContext, Tracer, get_current_span
+from opentelemetry.trace import INVALID_SPAN, Link, NoOpTracer, Span, SpanContext, Tracer, get_current_span
 
 Attributes = Mapping[str, str | int | float | bool]
 _MAX_REMEMBERED: Final = 1_000
@@ -30,6 +30,8 @@ class Traces:
 
     def span(self, name: str, attributes: Attributes | None = None) -> AbstractContextManager[Span]:
         """What is done within it; spans that begin meanwhile in this thread are parts of it."""
+        if isinstance(self._tracer, NoOpTracer):
+            return nullcontext(INVALID_SPAN)
         return self._tracer.start_as_current_span(name, attributes=attributes)
 
     def accepted(self, newest: int) -> None:

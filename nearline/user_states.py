@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from freshet.feature_store import USER_RECENT_EVENTS
-from nearline.feast_rows import entity_key, online_rows, provider_and_view
-from nearline.session_features import UserState, from_feature_row
+from nearline.feast_rows import entity_key, provider_and_view, utc
+from nearline.session_features import UserState
 
 STATE_COLUMNS = (
     "recent_event_ids",
@@ -54,9 +54,16 @@ class FeastUserStates:
     def load(self, user_ids: Sequence[str]) -> dict[str, UserState]:
         """The states of these users, empty ones for users nobody has met."""
         store = self._store()
+        from nearline.packed_rows import unpacked
+
         with online_store_errors():
-            rows = online_rows(store, USER_RECENT_EVENTS, "user_id", user_ids, STATE_COLUMNS)
-        return {user_id: from_feature_row(user_id, row) for user_id, row in zip(user_ids, rows, strict=True)}
+            provider, view = provider_and_view(store, USER_RECENT_EVENTS)
+            keys = [entity_key("user_id", user_id) for user_id in user_ids]
+            rows = provider.online_read(store.config, view, keys, list(STATE_COLUMNS))
+        return {
+            user_id: UserState(user_id) if known_at is None else unpacked(user_id, (utc(known_at), values))
+            for user_id, (known_at, values) in zip(user_ids, rows, strict=True)
+        }
 
     def save(self, states: Iterable[UserState]) -> None:
         """Write all states at once. Online only: the event log is the truth, and the marts are rebuilt from it."""

@@ -26,7 +26,7 @@ from training.history import History
 from training.llm_recommender import HEADS, LLMRecommender
 from training.quick_scores import QuickScores
 from training.registry import CHAMPION, MODEL_NAME
-from training.trend import WINDOWS
+from training.trend import TRENDS
 
 RETRY_REFUSED_SECONDS: Final = 60.0
 """A refused version is tried again after this long: the cause may have been a full disk."""
@@ -184,7 +184,7 @@ def load_model(version: int, folder: Path, towers: TextTowers | None = None) -> 
 def _knows_strangers(recommender: LLMRecommender) -> bool:
     """Without a history only the trend heads speak, and one that only holds popular items back would lead astray."""
     weights = recommender.weights[REGIMES.index("no_history")]
-    return any(weights[HEADS.index(window)] > 0 for window in WINDOWS)
+    return any(weights[HEADS.index(trend)] > 0 for trend in TRENDS)
 
 
 def write_last_served(models_dir: Path, version: int, folder: Path) -> None:

@@ -46,6 +46,17 @@ class Metrics:
         self.worker_running = Gauge("freshet_nearline_running", "1 while the worker thread lives", registry=registry)
         self.items = Gauge("freshet_catalogue_items", "Items known to serving", registry=registry)
         self._answering: ModelRef | None = None
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def note_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count and time one request; its series are looked up once."""
+        series = self._series.get((route, method, status))
+        if series is None:
+            series = self.requests.labels(route, method, str(status)), self.request_seconds.labels(route)
+            self._series[route, method, status] = series
+        count, duration = series
+        count.inc()
+        duration.observe(seconds)
 
     def note_model(self, model: ModelRef) -> None:
         """From now on this version answers; the one before it stands at 0."""
@@ -84,8 +95,7 @@ class MeasureRequests:
         finally:
             route = getattr(scope.get("route"), "path", "(none)")
             method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-            self._metrics.requests.labels(route, method, str(status)).inc()
-            self._metrics.request_seconds.labels(route).observe(time.perf_counter() - started)
+            self._metrics.note_request(route, method, status, time.perf_counter() - started)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -78,10 +78,11 @@ def _pinned(plan: Plan, n: int, hidden: frozenset[str], now: datetime) -> dict[i
 
 def history_of(state: UserState, model: ServedModel) -> History:
     """The user's recent positive interactions with items the model knows, newest last."""
+    index_of = model.item_index.get
     known = [
-        (model.item_index[event.item_id], event.occurred_at_us)
+        (index, event.occurred_at_us)
         for event in state.recent
-        if not event.is_negative and event.item_id in model.item_index
+        if (index := index_of(event.item_id)) is not None and not event.is_negative
     ]
     return History(
         np.array([index for index, _ in known], dtype=np.int32), np.array([at for _, at in known], dtype=np.int64)
@@ -188,7 +189,9 @@ def _best(
         if len(shortlists) > 1:
             best = best.at(np.argsort(best.items))  # so that ties are decided as ever
     else:
-        parts = plan.parts(model, model.recommender.parts_at(batch, snapshot.popularity))
+        quick = snapshot.quick
+        own = quick.parts_at(batch) if quick else model.recommender.parts_at(batch, snapshot.popularity)
+        parts = plan.parts(model, own)
         scores = np.stack(list(parts.values())).sum(axis=0, dtype=np.float32)
         scores[~may_be_shown] = -np.inf
         best = _Best(np.arange(len(scores)), scores, parts)

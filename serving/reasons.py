@@ -16,7 +16,7 @@ from serving.catalogue import Catalogue
 from serving.snapshot import ServedModel
 from training.blend import regime_of
 from training.history import HistoryBatch
-from training.llm_recommender import HEADS, OWN_HISTORY_DECAY
+from training.llm_recommender import HEADS
 from training.neighbours import Neighbours
 
 _SENTENCES: Final[Mapping[str, str]] = {
@@ -31,6 +31,7 @@ _TRENDING: Final[Mapping[str, str]] = {
     "trend_7d": "Many people choose it this week.",
     "trend_30d": "Many people choose it this month.",
     "trend_all": "A favourite of many.",
+    "trend_new": "New, and many people choose it this week.",
 }
 _OVERALL: Final = "The best of what is left for you."
 
@@ -50,7 +51,7 @@ class Explainer:
         self._model, self._catalogue, self._parts, self._shown = model, catalogue, parts, shown
         self._batch = batch
         self._met = batch.items[0]  # (T,)
-        self._terms: dict[str, NDArray[np.float32]] = {}
+        self._causes: dict[str, list[int | None]] = {}
 
     def reasons(self) -> list[str]:
         """One sentence for each item shown."""
@@ -60,55 +61,54 @@ class Explainer:
         speaking = np.stack([self._parts[head] for head in heads])  # (H, N)
         strongest = speaking.argmax(axis=0)
         return [
-            self._sentence(heads[head], line) if speaking[head, line] > 0 else _OVERALL
-            for line, head in enumerate(strongest)
+            self._sentence(heads[head], line) if value > 0 else _OVERALL
+            for line, (head, value) in enumerate(zip(strongest.tolist(), speaking.max(axis=0).tolist(), strict=True))
         ]
 
     @cached_property
     def _favourable_heads(self) -> frozenset[str]:
         """Heads that speak for an item when their score is high; a negative weight only holds others back."""
-        weights = self._model.recommender.weights[regime_of(self._batch)[0]]
+        weights = self._model.recommender.weights[regime_of(self._batch)[0]].tolist()
         return frozenset(head for head, weight in zip(HEADS, weights, strict=True) if weight > 0)
 
     def _sentence(self, head: str, line: int) -> str:
         if head in _TRENDING:
             return _TRENDING[head]
-        cause = self._cause(head, line)
+        if head not in self._causes:
+            self._causes[head] = self._causes_of(head)
+        cause = self._causes[head][line]
         return _OVERALL if cause is None else _SENTENCES[head].format(title=self._title(cause))
 
-    def _cause(self, head: str, line: int) -> int | None:
-        """The history's item with the largest term in this head's score, or None when no item speaks for it."""
+    def _causes_of(self, head: str) -> list[int | None]:
+        """For each item shown the history's item with the largest term in this head's score, if one speaks for it."""
         if len(self._met) == 0:
-            return None
+            return [None] * len(self._shown)
         if head == "sequence":
-            return int(self._met[-1])
-        if head not in self._terms:
-            self._terms[head] = self.terms_of(head)
-        terms = self._terms[head][line]
-        best = int(terms.argmax())
-        return int(self._met[best]) if terms[best] > 0 else None
+            return [int(self._met[-1])] * len(self._shown)
+        terms = self.terms_of(head)  # (N, T)
+        best = self._met[terms.argmax(axis=1)].tolist()
+        return [item if term > 0 else None for item, term in zip(best, terms.max(axis=1).tolist(), strict=True)]
 
     def terms_of(self, head: str) -> NDArray[np.float32]:
         """(N, T) what each item of the history adds to the head's score of each item shown."""
         recommender = self._model.recommender
+        reading: NDArray[np.float32] = recommender.reading(head, self._batch)[0]
         if head == "item_item":
-            share = np.array(recommender.gate, dtype=np.float32)[regime_of(self._batch)]
-            return self._along(recommender.item_item, recommender.recency.weights(self._batch, share)[0])
-        recent: NDArray[np.float32] = recommender.recent_decay.weights(self._batch)[0]
+            return self._along(recommender.item_item, reading)
         if head == "transitions":
-            return self._along(recommender.transitions, recent)
+            return self._along(recommender.transitions, reading)
         if head == "own_history":
             is_own = (self._shown[:, None] == self._met[None, :]).astype(np.float32)
-            met_again: NDArray[np.float32] = is_own * OWN_HISTORY_DECAY.weights(self._batch)[0]
+            met_again: NDArray[np.float32] = is_own * reading
             return met_again
         likeness: NDArray[np.float32] = recommender.item_vectors[self._shown] @ recommender.item_vectors[self._met].T
-        return likeness * recent
+        return likeness * reading
 
     def _along(self, neighbours: Neighbours, counts: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, T) the weights from the items met to the items shown, times what each item met counts."""
         terms = np.zeros((len(self._shown), len(self._met)), dtype=np.float32)
-        line_of = np.full(len(self._model.item_index), -1, dtype=np.int32)
-        line_of[self._shown] = np.arange(len(self._shown), dtype=np.int32)
+        line_of = np.full(len(self._model.item_index), -1, dtype=np.int16)
+        line_of[self._shown] = np.arange(len(self._shown), dtype=np.int16)
         counting = np.flatnonzero(counts)
         met = self._met[counting]
         lines = line_of[neighbours.items[met]]  # (T', K)

@@ -253,6 +253,7 @@ class Plan:
             return
         ranked = self.snapshot.model.item_index if self.snapshot.model else {}
         item_ids = self.snapshot.catalogue.index.item_ids
-        named = {item_ids[row] for row in np.flatnonzero(self.names >= 1)} - ranked.keys()
+        # Not by the difference of sets, which would look at everything that is ranked.
+        named = {item_id for row in np.flatnonzero(self.names >= 1) if (item_id := item_ids[row]) not in ranked}
         if named:
             yield from (item for item in self.popular() if item.item_id in named)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from training.history import HistoryBatch
 from training.metrics import ndcg, top_items
-from training.trend import WINDOWS
+from training.trend import TRENDS
 
 REGIMES = ("no_history", "start_short", "start_long", "inside_short", "inside_long")
 LONG_HISTORY = 20
@@ -220,7 +220,7 @@ def own_weights(candidates: Candidates, fixed: NDArray[np.float32]) -> NDArray[n
 
 def _without_history(candidates: Candidates) -> NDArray[np.float32]:
     """Only trends can speak then; their weights are learned if enough validation events begin a history."""
-    trends = np.array([head in WINDOWS for head in candidates.heads])
+    trends = np.array([head in TRENDS for head in candidates.heads])
     some = candidates.where(candidates.regime == 0)
     usual = np.array([NO_HISTORY.get(head, 0.0) for head in candidates.heads], dtype=np.float32)
     if len(some.user) < _MIN_COLD_EVENTS:

@@ -61,7 +61,7 @@ class Strengths:
     ) -> Iterator[tuple[str, Scores]]:
         """(B, V) by strength: what ``debiased`` would give."""
         learned = self.recommender.debiased(0).score_batch(batch, tables, table_of)
-        popularity = normalise(trend_score(tables, POPULARITY))[table_of]
+        popularity = normalise(trend_score(tables, self.recommender.popularity, POPULARITY))[table_of]
         popularity[batch.lengths == 0] = 0
         for strength in self.strengths:
             yield str(strength), learned - np.float32(strength) * popularity

@@ -5,7 +5,7 @@ A single request is a batch of one, so there is no second scoring path that coul
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,11 @@ class HistoryBatch:
         return open_session
 
     @cached_property
+    def readings(self) -> dict[object, NDArray[np.float32]]:
+        """(B, T) what each item counts, as far as it was worked out already, by the settings it was worked out with."""
+        return {}
+
+    @cached_property
     def is_inside_session(self) -> NDArray[np.bool_]:
         """(B,) whether now lies inside a session rather than at the start of one."""
         if self.items.shape[1] == 0:
@@ -100,13 +105,34 @@ class Recency:
     """Factor per item of age inside the current session."""
     long_term_decay: float = 0.8
     """Factor per item of age before it."""
+    start_decay: float | None = None
+    """The same at the start of a session, where nothing is recent; None makes no difference."""
 
     def weights(self, batch: HistoryBatch, a: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """(B, T) weights, 0 for padding and for what has faded below a thousandth; ``a`` (B,) may differ by moment."""
         share = np.full(len(batch), self.a, dtype=np.float32) if a is None else a
-        age = np.arange(batch.items.shape[1] - 1, -1, -1, dtype=np.float32)
-        recent = share[:, None] * np.float32(self.session_decay) ** age
-        long_term = (1 - share)[:, None] * np.float32(self.long_term_decay) ** age
+        width = batch.items.shape[1]
+        recent = share[:, None] * _faded(self.session_decay, width)
+        long_term = (1 - share)[:, None] * self._long_term(batch, width)
         weights = np.where(batch.in_session, recent, long_term)
         weights[~batch.is_item | (weights < 1e-3)] = 0
         return np.asarray(weights, dtype=np.float32)
+
+    def _long_term(self, batch: HistoryBatch, width: int) -> NDArray[np.float32]:
+        """(B, T) or (T,) where every moment has the same."""
+        inside = _faded(self.long_term_decay, width)
+        if self.start_decay is None:
+            return inside
+        return np.where(batch.is_inside_session[:, None], inside, _faded(self.start_decay, width))
+
+
+def _faded(decay: float, width: int) -> NDArray[np.float32]:
+    """(T,) decay ** age of the items of a history, newest last."""
+    powers = _powers(decay, 1 << width.bit_length())
+    return powers[len(powers) - width :]
+
+
+@lru_cache(maxsize=64)
+def _powers(decay: float, width: int) -> NDArray[np.float32]:
+    powers: NDArray[np.float32] = np.float32(decay) ** np.arange(width - 1, -1, -1, dtype=np.float32)
+    return powers

@@ -20,16 +20,16 @@ from training.history import History, HistoryBatch, Recency
 from training.neighbours import Neighbours
 from training.own_history import own_history_scores
 from training.sequence_head import SequenceHead, SequenceScorer
-from training.trend import WINDOWS, trend_score
+from training.trend import TRENDS, trend_score
 from training.whitening import Whitening
 
 Scores = NDArray[np.float32]
-HEADS = ("item_item", "sequence", "text", "transitions", *WINDOWS, "own_history")
+HEADS = ("item_item", "sequence", "text", "transitions", *TRENDS, "own_history")
 FORMAT = 3
 WHITENING = "whitening.safetensors"
 POPULARITY = "trend_all"
 """The head by whose normalised score ``LLMRecommender.debiased`` holds back what everybody knows."""
-RECENT_DECAY = Recency(a=0.5, session_decay=0.7, long_term_decay=0.7)
+RECENT_DECAY = Recency(a=0.5, session_decay=0.7, long_term_decay=0.7, start_decay=0.9)
 OWN_HISTORY_DECAY = Recency(a=0.5, session_decay=0.98, long_term_decay=0.98)
 
 
@@ -92,18 +92,23 @@ class LLMRecommender:
     ) -> Iterator[tuple[str, Scores]]:
         """Normalised (B, V) scores of some heads, in the order of HEADS."""
         for head in heads:
-            if head in WINDOWS:
-                yield head, normalise(trend_score(tables, head))[table_of]
+            if head in TRENDS:
+                yield head, normalise(trend_score(tables, self.popularity, head))[table_of]
             else:
-                yield head, normalise(self._behaviour(head, batch))
+                yield head, normalise(self.behaviour(head, batch))
 
     def reading(self, head: str, batch: HistoryBatch) -> Scores:
         """(B, T) what each item of a history counts for a head that sums over them."""
-        if head == "item_item":
-            return self.recency.weights(batch, np.array(self.gate, dtype=np.float32)[regime_of(batch)])
-        return (OWN_HISTORY_DECAY if head == "own_history" else self.recent_decay).weights(batch)
+        recency = {"item_item": self.recency, "own_history": OWN_HISTORY_DECAY}.get(head, self.recent_decay)
+        gate = self.gate if head == "item_item" else None
+        reading = batch.readings.get((recency, gate))
+        if reading is None:
+            share = None if gate is None else np.array(gate, dtype=np.float32)[regime_of(batch)]
+            reading = batch.readings[recency, gate] = recency.weights(batch, share)
+        return reading
 
-    def _behaviour(self, head: str, batch: HistoryBatch) -> Scores:
+    def behaviour(self, head: str, batch: HistoryBatch) -> Scores:
+        """(B, V) what a head that reads histories says, in its own unit."""
         if head == "item_item":
             return self.item_item.score(batch, self.reading(head, batch))
         if head == "transitions":

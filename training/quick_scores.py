@@ -3,25 +3,25 @@
 A score is a sum over heads, each brought to z-scores over the whole catalogue. Mean and spread of a linear head follow
 from those of its vectors, those of a sparse head from the cells it fills, those of a trend are the same for every user.
 So every head names its favourites among what may be shown, and all heads are scored exactly at the favourites of any of
-them. What is left out leads in no head.
+them. What is left out leads in no head, or is too far behind in all others for likeness in words to make up for it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.blend import compressed, normalise, regime_of
 from training.history import HistoryBatch
-from training.item_index import Answer, Items, LinearHead, Mask, about_largest, largest
+from training.item_index import Answer, Floats, Items, LinearHead, Mask, Whole, about_largest, largest
 from training.llm_recommender import HEADS, LLMRecommender, Scores, text_profiles
 from training.neighbours import Neighbours
 from training.new_items import GrownNeighbours
 from training.sequence_head import SequenceHead
-from training.trend import WINDOWS, trend_score
+from training.trend import TRENDS, trend_score
 
 SMALLEST_CATALOGUE = 5_000
 """Items below which scoring all of them takes no longer."""
@@ -29,8 +29,12 @@ FAVOURITES = 200
 """Items that each head names, or four times as many as are asked for."""
 _LARGEST_SHARE = 0.2
 """Of the catalogue that a head may name: beyond, scoring everything takes no longer."""
+WRITTEN_OUT = 40_000
+"""Items up to which writing out all the scores of a sparse head takes less time than keeping to its cells."""
 _LEADERS = 4_000
 """Items that trends can name before whatever must not be shown is left out."""
+_Weights = Mapping[str, np.float32]
+_Answers = Mapping[str, Answer | None]
 _NOTHING: Final = np.empty(0, dtype=np.intp)
 
 
@@ -39,23 +43,17 @@ class Shortlist:
     """Some items, and what each head that counts at this moment adds to their scores."""
 
     items: Items  # (C,)
-    parts: dict[str, Scores]  # (C,) each
+    heads: tuple[str, ...]
+    added: Scores  # (H, C)
+
+    @property
+    def parts(self) -> dict[str, Scores]:
+        """(C,) each."""
+        return dict(zip(self.heads, self.added, strict=True))
 
     def scores(self) -> Scores:
         """(C,) the higher the better."""
-        return np.asarray(sum(self.parts.values()), dtype=np.float32)
-
-
-class _Opened(Protocol):
-    """One head's scores for one question."""
-
-    def favourites(self, n: int, may_be_shown: Mask) -> Items:
-        """About the n best items that may be shown (V,), some of them twice."""
-        ...
-
-    def at(self, items: Items) -> Scores:
-        """(C,) normalised over the catalogue."""
-        ...
+        return np.asarray(self.added.sum(axis=0))
 
 
 @dataclass(frozen=True)
@@ -65,9 +63,10 @@ class QuickScores:
     recommender: LLMRecommender
     sequence: LinearHead | None
     text: LinearHead
-    trends: dict[str, Scores]  # (V,) each window's normalised scores
+    trends: dict[str, Scores]  # (V,) each trend's normalised scores
     leaders: tuple[Items, ...]  # by regime: the best of all trends together, best first
-    pages: "_Pages"
+    pages: "_Pages | None"
+    """None where a sparse head is written out."""
 
     @classmethod
     def of(cls, recommender: LLMRecommender) -> Self | None:
@@ -81,7 +80,7 @@ class QuickScores:
             LinearHead.of(recommender.item_vectors),
             {},
             (),
-            _Pages(recommender.n_items),
+            _pages_of(recommender),
         ).with_popularity(recommender.popularity)
 
     def grown(self, recommender: LLMRecommender) -> Self:
@@ -91,24 +90,33 @@ class QuickScores:
         if sequence is not None and isinstance(head, SequenceHead):
             sequence = sequence.grown(head.item_table, head.item_bias)
         text = self.text.grown(recommender.item_vectors)
-        pages = _Pages(recommender.n_items)
-        return replace(self, recommender=recommender, sequence=sequence, text=text, pages=pages).with_popularity(
-            recommender.popularity
-        )
+        grown = replace(self, recommender=recommender, sequence=sequence, text=text, pages=_pages_of(recommender))
+        return grown.with_popularity(recommender.popularity)
 
     def with_popularity(self, table: Scores) -> Self:
         """The same, with other counts (V, 4)."""
         weights = self.recommender.weights
-        used = [window for window in WINDOWS if weights[:, HEADS.index(window)].any()]
-        trends = {window: normalise(trend_score(table, window)) for window in used}
+        used = [trend for trend in TRENDS if weights[:, HEADS.index(trend)].any()]
+        trends = {trend: normalise(trend_score(table, self.recommender.popularity, trend)) for trend in used}
         leaders = []
         for row in weights:
             mixed = np.zeros(len(table), dtype=np.float32)
-            for window, scores in trends.items():
-                mixed += row[HEADS.index(window)] * scores
+            for trend, scores in trends.items():
+                mixed += row[HEADS.index(trend)] * scores
             best = largest(mixed, _LEADERS) if mixed.any() else _NOTHING
             leaders.append(best[np.argsort(-mixed[best], kind="stable")])
         return replace(self, trends=trends, leaders=tuple(leaders))
+
+    def parts_at(self, batch: HistoryBatch) -> dict[str, Scores]:
+        """(V,) each, of all items, as the recommender's own; trends are there already."""
+        recommender = self.recommender
+        weights = recommender.weights[regime_of(batch)[0]]
+        parts = {
+            head: weight * (self.trends[head] if head in TRENDS else normalise(recommender.behaviour(head, batch))[0])
+            for head, weight in zip(HEADS, weights, strict=True)
+            if weight
+        }
+        return parts or {HEADS[0]: np.zeros(recommender.n_items, dtype=np.float32)}
 
     def shortlist(self, batch: HistoryBatch, n: int, may_be_shown: Mask, n_met: int = 0) -> Shortlist | None:
         """The best items among those that may be shown (V,), n or more; None where all of them must be scored.
@@ -121,32 +129,77 @@ class QuickScores:
         n_named = max(FAVOURITES, 4 * n) + n_met
         if n_named > _LARGEST_SHARE * len(may_be_shown):
             return None
-        with self.pages.borrowed() as page:
-            opened = {head: self._opened(head, batch, page) for head in weights}
+        with self.pages.borrowed() if self.pages else nullcontext() as page:
+            answers = {head: self._opened(head, batch, page) for head in weights if head not in TRENDS}
             is_named = np.zeros(len(may_be_shown), dtype=np.bool_)
-            leaders = self.leaders[regime]
-            is_named[leaders[may_be_shown[leaders]][:n_named]] = True
+            is_named[self._leaders(regime, n_named, may_be_shown)] = True
             is_named[self.text.n_indexed :] = True  # what came after the index was made
-            for head, scores in opened.items():
-                if weights[head] > 0:
-                    is_named[scores.favourites(n_named, may_be_shown)] = True
+            for head, answer in answers.items():
+                if answer is not None and weights[head] > 0:
+                    is_named[answer.favourites(n_named, may_be_shown)] = True
             items = np.flatnonzero(is_named & may_be_shown)
-            parts = {head: weight * opened[head].at(items) for head, weight in weights.items()}
-        return Shortlist(items, parts) if len(items) >= n and parts else None
+            return self._scored(items, n, weights, answers) if len(items) >= n and weights else None
 
-    def _opened(self, head: str, batch: HistoryBatch, page: "_Page") -> _Opened:
+    def _leaders(self, regime: int, n: int, may_be_shown: Mask) -> Items:
+        """The n first of all trends together that may be shown."""
+        leaders = self.leaders[regime]
+        some = leaders[: 2 * n]
+        found = some[may_be_shown[some]]
+        return (found if len(found) >= n else leaders[may_be_shown[leaders]])[:n]
+
+    def _scored(self, items: Items, n: int, weights: _Weights, answers: _Answers) -> Shortlist:
+        """The items that the best n are among, with their scores.
+
+        Likeness in words comes last: it reads a long vector for each item, and there is an end to what it can add.
+        """
+        text = answers.get("text")
+        if text is None:
+            return Shortlist(items, tuple(weights), self._added(items, tuple(weights), weights, answers))
+        first = [head for head in weights if head != "text"]
+        added = self._added(items, first, weights, answers)
+        mean, spread = text.moments()
+        ends = np.array([text.furthest(), -text.furthest()], dtype=np.float32) - np.float32(mean)
+        most, least = compressed(ends, np.float32(spread)).tolist()
+        so_far = added.sum(axis=0)
+        nth = np.partition(so_far, len(items) - n)[len(items) - n]
+        may_lead = so_far >= nth - abs(float(weights["text"])) * (most - least)
+        items, added = items[may_lead], added[:, may_lead]
+        return Shortlist(
+            items, (*first, "text"), np.concatenate([added, self._added(items, ["text"], weights, answers)])
+        )
+
+    def _added(self, items: Items, heads: Sequence[str], weights: _Weights, answers: _Answers) -> Scores:
+        """(H, C) each head's weight times its score, normalised over the catalogue."""
+        added = np.zeros((len(heads), len(items)), dtype=np.float32)
+        rows, moments = [], []
+        for row, head in enumerate(heads):
+            if head in TRENDS:
+                added[row] = self.trends[head][items]
+            elif (answer := answers[head]) is not None:
+                added[row] = answer.at(items)
+                rows.append(row)
+                moments.append(answer.moments())
+        if rows:
+            mean, spread = np.array(moments, dtype=np.float32).T[..., None]  # (H', 1) each
+            added[rows] = compressed(added[rows] - mean, spread)
+        added *= np.array([weights[head] for head in heads], dtype=np.float32)[:, None]
+        return added
+
+    def _opened(self, head: str, batch: HistoryBatch, page: "_Page | None") -> Answer | None:
+        """What a head that reads histories says; None where it is silent."""
         recommender = self.recommender
-        if head in WINDOWS:
-            return _Trend(self.trends[head])
         if not batch.lengths[0]:
-            return _SILENT
+            return None
         if head == "sequence":
             if self.sequence is None or not isinstance(recommender.sequence, SequenceHead):
-                return _SILENT
-            return _Linear(self.sequence.asked(recommender.sequence.user_vectors(batch)[0]))
-        reading = recommender.reading(head, batch)
+                return None
+            return self.sequence.asked(recommender.sequence.user_vectors(batch)[0])
         if head == "text":
-            return _Linear(self.text.asked(text_profiles(recommender.item_vectors, batch, reading)[0]))
+            reading = recommender.reading(head, batch)
+            return self.text.asked(text_profiles(recommender.item_vectors, batch, reading)[0])
+        if page is None:
+            return Whole(recommender.behaviour(head, batch)[0], least=0)
+        reading = recommender.reading(head, batch)
         columns = np.flatnonzero(reading[0])
         met, counts = batch.items[0, columns], reading[0, columns]
         if head == "own_history":
@@ -154,41 +207,6 @@ class QuickScores:
         neighbours = recommender.item_item if head == "item_item" else recommender.transitions
         products = neighbours.weights[met] * counts[:, None]
         return page.filled(neighbours.items[met].ravel(), products.ravel(), neighbours)
-
-
-@dataclass(frozen=True)
-class _Trend:
-    scores: Scores
-
-    def favourites(self, n: int, may_be_shown: Mask) -> Items:
-        return _NOTHING  # all trends together name theirs
-
-    def at(self, items: Items) -> Scores:
-        return self.scores[items]
-
-
-@dataclass(frozen=True)
-class _Silent:
-    def favourites(self, n: int, may_be_shown: Mask) -> Items:
-        return _NOTHING
-
-    def at(self, items: Items) -> Scores:
-        return np.zeros(len(items), dtype=np.float32)
-
-
-_SILENT: Final = _Silent()
-
-
-@dataclass(frozen=True)
-class _Linear:
-    answer: Answer
-
-    def favourites(self, n: int, may_be_shown: Mask) -> Items:
-        return self.answer.favourites(n, may_be_shown)
-
-    def at(self, items: Items) -> Scores:
-        mean, spread = self.answer.moments()
-        return compressed(self.answer.at(items) - np.float32(mean), np.float32(spread))
 
 
 @dataclass(frozen=True)
@@ -203,8 +221,14 @@ class _Sparse:
         best = about_largest(values, 2 * n)
         return self.cells[best[values[best] > 0]].astype(np.intp)
 
-    def at(self, items: Items) -> Scores:
-        return compressed(self.sums[items] - np.float32(self.mean), np.float32(self.spread))
+    def at(self, items: Items) -> Floats:
+        return self.sums[items]
+
+    def moments(self) -> tuple[float, float]:
+        return self.mean, self.spread
+
+    def furthest(self) -> float:
+        return float(np.abs(self.sums[self.cells]).max(initial=0))
 
 
 class _Page:
@@ -238,6 +262,10 @@ class _Page:
             head.sums[head.cells] = 0
             self._clean.append(head.sums)
         self._written.clear()
+
+
+def _pages_of(recommender: LLMRecommender) -> "_Pages | None":
+    return _Pages(recommender.n_items) if recommender.n_items > WRITTEN_OUT else None
 
 
 class _Pages:

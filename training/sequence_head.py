@@ -78,7 +78,7 @@ class SequenceHead:
         known = np.flatnonzero(batch.lengths > 0)
         for start in range(0, len(known), _LARGEST_BATCH):
             rows = known[start : start + _LARGEST_BATCH]
-            some = batch.rows(rows)
+            some = batch if len(rows) == len(batch) else batch.rows(rows)
             inputs = {"vectors": self.item_table[np.maximum(some.items, 0)], "gaps": gap_buckets(some)}
             vectors[rows] = self.session.run(None, inputs)[0]
         return vectors

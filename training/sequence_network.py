@@ -99,16 +99,16 @@ class HistoryReader(nn.Module):
         self.out = nn.Linear(size, size)
         nn.init.normal_(self.gap.weight, std=0.02)
 
-    def forward(self, vectors: Tensor, gaps: Tensor) -> Tensor:
-        """(B, T, D), (B, T) -> (B, T, D); causal: position t sees items 0..t."""
+    def forward(self, vectors: Tensor, gaps: Tensor, only_newest: bool = False) -> Tensor:
+        """(B, T, D), (B, T) -> (B, T, D); causal: position t sees items 0..t. ``only_newest`` gives (B, 1, D)."""
         length = gaps.shape[1]
         position = torch.arange(length, device=gaps.device)
         distance = position[:, None] - position[None, :]  # (T, T) how far back a key lies
         allowed = (distance >= 0)[None] & (gaps > 0)[:, None, :]  # (B, T, T)
         mask = torch.where(allowed, 0.0, _MASKED)[:, None]  # (B, 1, T, T)
         x = self.dropout(vectors * self.scale + self.gap(gaps))
-        for block in self.blocks:
-            x = block(x, mask, distance.clamp(min=0))
+        for place, block in enumerate(self.blocks, start=1):
+            x = block(x, mask, distance.clamp(min=0), only_newest and place == len(self.blocks))
         return self.out(self.norm(x))
 
 
@@ -127,10 +127,12 @@ class Block(nn.Module):
         self.feed_forward = nn.Sequential(nn.Linear(size, 2 * size), nn.GELU(), nn.Linear(2 * size, size))
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, distance: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T, D)."""
+    def forward(self, x: Tensor, mask: Tensor, distance: Tensor, only_newest: bool = False) -> Tensor:
+        """(B, T, D) -> (B, T, D), or (B, 1, D): the newest position hears the others, and nobody asks for theirs."""
         parts = self.query_key_value(self.attention_norm(x))  # (B, T, 3D)
         query, key, value = parts.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # (B, H, T, D/H)
+        if only_newest:
+            x, query, mask, distance = x[:, -1:], query[:, :, -1:], mask[:, :, -1:], distance[-1:]
         bias = self.distance_bias[distance].permute(2, 0, 1)  # (T, T, H) -> (H, T, T)
         attention = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + bias + mask
         mixed = (attention.softmax(-1) @ value).transpose(1, 2).flatten(2)  # (B, T, D)
@@ -144,7 +146,7 @@ class _LastPosition(nn.Module):
         self.reader = reader
 
     def forward(self, vectors: Tensor, gaps: Tensor) -> Tensor:
-        return self.reader(vectors, gaps)[:, -1]
+        return self.reader(vectors, gaps, only_newest=True)[:, 0]
 
 
 def export_onnx(reader: HistoryReader) -> bytes:

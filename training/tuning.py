@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 Scores = NDArray[np.float32]
 _BLEND_ROUNDS = 3
+_START_DECAYS = (0.9, 0.94, 0.97, 0.98, 0.99, 1.0)
+_MIN_EVENTS = 200
+"""Of a kind of moment, for which something is chosen apart."""
 _STEPS_OF_RIDGE = 2
 _MIN_REPEAT_TARGETS = 100
 _REPEATS_MATTER = 0.02
@@ -94,13 +97,17 @@ def choose_recency(
 def choose_reading(
     neighbours: Neighbours, snapshot: Snapshot, targets: Targets, seed: int, until: float = ENDLESS
 ) -> ReadingChoices:
-    """How a history is read, with the session's share for short and long histories inside a session."""
+    """How a history is read, apart at the start of a session, and inside it with its share for short and long ones."""
     best = choose_recency(neighbours, snapshot, targets, seed, until)
+    starts = starts_of_sessions(snapshot, len(targets), seed)
+    if len(starts) >= _MIN_EVENTS:
+        decays = [best, *(replace(best, start_decay=decay) for decay in _START_DECAYS)]
+        best, _ = best_of(decays, lambda each: quality(NeighbourModel(neighbours, each), snapshot, starts, seed), until)
     regime = regime_of(snapshot.histories(targets))
     gate = []
     for number, name in enumerate(REGIMES):
         inside = regime == number
-        if not name.startswith("inside") or inside.sum() < 200:
+        if not name.startswith("inside") or inside.sum() < _MIN_EVENTS:
             gate.append(best.a)
             continue
         some = targets.where(inside)
@@ -179,6 +186,13 @@ def starts_and_insides(snapshot: Snapshot, size: int, seed: int) -> Targets:
     chosen[starts[:n_starts]] = True
     chosen[insides[: size - n_starts]] = True
     return targets.where(chosen)
+
+
+def starts_of_sessions(snapshot: Snapshot, size: int, seed: int) -> Targets:
+    """At most ``size`` targets that begin a session of somebody with a history."""
+    targets = snapshot.targets()
+    batch = snapshot.histories(targets)
+    return targets.where(~batch.is_inside_session & (batch.lengths > 0)).thinned(size, seed)
 
 
 def gather_candidates(

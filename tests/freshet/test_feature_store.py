@@ -3,6 +3,8 @@
 import math
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -112,6 +114,18 @@ def test_a_pushed_state_comes_back_as_it_was_pushed(own_home):
     push(store, "eva", utc(2025, 1, 7, 0, 0, 0, 1), pushed)
     returned = (utc(2025, 1, 7, 0, 0, 0, 1), pushed | {"recent_values": [None, 3.5]})
     assert online(store, MARTS[0], ["eva"])["eva"] == returned
+
+
+def test_an_open_store_has_not_imported_torch(own_home):
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom freshet.feature_store import open_store\n"
+        "store = open_store(Path(sys.argv[1]))\n"
+        "assert 'torch' not in sys.modules, 'imported'\n"
+        "answer = store.get_online_features([sys.argv[2]], [{'user_id': 'ann'}])\n"
+        "assert type(answer.to_tensor()[sys.argv[2].partition(':')[2]]).__module__ == 'torch'"
+    )
+    feature = "user_activity_daily:n_interactions_total"
+    subprocess.run([sys.executable, "-c", script, str(own_home), feature], check=True)
 
 
 def test_a_pushed_state_may_be_empty(own_home):

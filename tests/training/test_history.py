@@ -46,6 +46,13 @@ def test_session_and_long_term_share_the_weight_by_a():
     assert weights[0].tolist() == pytest.approx([0.2 * 0.81, 0.4, 0.8])
 
 
+def test_at_the_start_of_a_session_the_past_may_fade_at_a_pace_of_its_own():
+    batch = HistoryBatch.of([history(500, 400), history(500, 5)], [NOW, NOW])
+    weights = Recency(a=0.8, session_decay=0.5, long_term_decay=0.5, start_decay=0.9).weights(batch)
+    assert weights[0].tolist() == pytest.approx([0.2 * 0.9, 0.2])
+    assert weights[1].tolist() == pytest.approx([0.2 * 0.5, 0.8])
+
+
 def test_a_may_differ_by_moment():
     batch = HistoryBatch.of([history(5), history(5)], [NOW, NOW])
     weights = Recency(a=0.5).weights(batch, np.array([0.25, 1.0], dtype=np.float32))

@@ -13,7 +13,7 @@ from training.llm_recommender import HEADS, LLMRecommender
 from training.neighbours import Neighbours
 from training.new_items import extended
 from training.quick_scores import QuickScores
-from training.trend import WINDOWS
+from training.trend import TRENDS
 
 N_ITEMS, HOUR = 6_000, 3_600_000_000
 NOW = 1_000 * HOUR
@@ -50,9 +50,11 @@ def recommender():
     )
 
 
-@pytest.fixture(scope="module")
-def quick(recommender):
-    return QuickScores.of(recommender)
+@pytest.fixture(scope="module", params=["written out", "by cells"])
+def quick(request, recommender):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(quick_scores, "WRITTEN_OUT", N_ITEMS + 100 if request.param == "written out" else 0)
+        yield QuickScores.of(recommender)
 
 
 def everything(n_items=N_ITEMS):
@@ -91,6 +93,16 @@ def test_almost_all_of_the_exact_hundred_are_on_it(quick, recommender, length):
     assert np.mean(shares) >= 0.95
 
 
+def test_items_that_words_alone_can_lift_into_the_best_are_on_it(recommender):
+    by_words = recommender.with_weights(recommender.weights.copy())
+    by_words.weights[:, HEADS.index("text")] = 3
+    indexed = replace(QuickScores.of(by_words), text=LinearHead.of(recommender.item_vectors, scanned_cells=0))
+    for seed in range(5):
+        batch = asked_after(5, seed)
+        found = indexed.shortlist(batch, 10, everything())
+        assert set(exact_best(by_words, batch, 10, everything())) <= set(found.items), seed
+
+
 def test_somebody_who_has_met_all_the_leaders_still_gets_the_best_of_the_rest(quick, recommender):
     shares = []
     for seed in range(5):
@@ -119,7 +131,7 @@ def test_what_may_not_be_shown_is_not_on_it(quick):
 
 def test_a_stranger_gets_what_is_popular_of_what_may_be_shown(quick, recommender):
     batch = asked_after(0)
-    scores = np.sum([recommender.parts_at(batch)[head] for head in WINDOWS], axis=0)
+    scores = np.sum([recommender.parts_at(batch)[head] for head in TRENDS], axis=0)
     may_be_shown = scores < np.sort(scores)[-300]
     found = quick.shortlist(batch, 10, may_be_shown)
     assert set(np.argsort(np.where(may_be_shown, -scores, np.inf), kind="stable")[:10]) <= set(found.items)
@@ -143,10 +155,20 @@ def test_items_that_came_after_the_training_are_on_it_with_the_scores_of_the_gro
     grown = extended(extended(recommender, ["new0", "new1"], new[:2]), [f"new{n}" for n in range(2, 7)], new[2:])
     batch = asked_after(30)
     indexed = replace(quick, text=LinearHead.of(recommender.item_vectors, scanned_cells=0))
-    found = indexed.grown(grown).shortlist(batch, 10, everything(N_ITEMS + 7))
-    assert set(range(N_ITEMS, N_ITEMS + 7)) <= set(found.items.tolist())
+    found = indexed.grown(grown).shortlist(batch, 7, np.arange(N_ITEMS + 7) >= N_ITEMS)
+    assert found.items.tolist() == list(range(N_ITEMS, N_ITEMS + 7))
     for head, part in grown.parts_at(batch).items():
         assert np.allclose(found.parts[head], part[found.items], atol=2e-5), head
+
+
+@pytest.mark.parametrize("length", [0, 30])
+def test_all_items_are_scored_as_the_recommender_scores_them(quick, recommender, length):
+    counts = np.random.default_rng(5).poisson(9, (N_ITEMS, 4)).astype(np.float32)
+    batch = asked_after(length)
+    found, exact = quick.with_popularity(counts).parts_at(batch), recommender.parts_at(batch, counts)
+    assert list(found) == list(exact)
+    for head, part in exact.items():
+        assert np.array_equal(found[head], part), head
 
 
 def test_fresher_counts_change_the_trends_alone(quick, recommender):
@@ -164,6 +186,7 @@ def test_an_index_finds_most_of_the_best_and_knows_the_spread_of_all():
     shares = []
     for query in vectors[:20]:
         exact, answer = vectors @ query + bias, head.asked(query)
+        assert np.abs(exact).max() <= answer.furthest()
         assert np.allclose(answer.moments(), (exact.mean(), exact.std()), atol=1e-5)
         assert np.allclose(answer.at(np.arange(50)), exact[:50], atol=1e-5)
         shares.append(np.isin(np.argsort(-exact)[:100], answer.favourites(400, everything())).mean())

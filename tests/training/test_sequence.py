@@ -7,7 +7,7 @@ import torch
 
 from training.history import History, HistoryBatch
 from training.sequence_head import N_GAP_BUCKETS, SequenceHead, gap_buckets
-from training.sequence_network import SequenceConfig
+from training.sequence_network import HistoryReader, SequenceConfig
 from training.sequence_training import TrainedSequence, WarmStart, train_sequence
 from training.sequence_windows import windows, windows_per_step
 from training.snapshot import Events
@@ -74,6 +74,16 @@ def test_later_items_do_not_change_earlier_outputs(trained):
         ]
     assert np.array_equal(outputs[0][:, :2], outputs[1][:, :2])
     assert not np.allclose(outputs[0][:, 2:], outputs[1][:, 2:])
+
+
+def test_the_newest_position_alone_reads_as_it_does_among_all():
+    torch.manual_seed(0)
+    reader = HistoryReader(replace(SMALL, layers=2)).eval()
+    vectors, gaps = torch.randn(3, 5, 16), torch.tensor([[0, 0, 3, 4, 5], [1, 2, 3, 4, 5], [0, 0, 0, 0, 7]])
+    with torch.inference_mode():
+        alone, among_all = reader(vectors, gaps, only_newest=True), reader(vectors, gaps)
+    assert alone.shape == (3, 1, 16)
+    assert torch.allclose(alone, among_all[:, -1:], atol=1e-6)
 
 
 def test_padding_changes_nothing(trained):

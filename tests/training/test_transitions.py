@@ -1,10 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
 from training.snapshot import Events
 from training.transitions import TransitionConfig, fit_transitions, strongest_of_sparse
-from training.trend import WINDOWS, trend_score
+from training.trend import NEW, WINDOWS, trend_score
 
 
 def events(*sequences: list[int]) -> Events:
@@ -38,4 +40,12 @@ def test_only_the_largest_of_a_row_are_kept():
 def test_trends_are_logarithms_of_their_own_column():
     counts = np.arange(8, dtype=np.float32).reshape(2, 4)
     for column, window in enumerate(WINDOWS):
-        assert np.allclose(trend_score(counts, window), np.log1p(counts[:, column]))
+        assert np.allclose(trend_score(counts, counts, window), np.log1p(counts[:, column]))
+
+
+def test_what_is_wanted_now_is_new_as_far_as_training_did_not_know_it():
+    now = np.array([[3, 20, 20, 20], [3, 20, 20, 520], [0, 0, 0, 0], [1, 7, 9, 12]], dtype=np.float32)
+    trained = np.array([[0, 0, 0, 0], [0, 0, 60, 495], [0, 0, 0, 0], [0, 0, 5, 5]], dtype=np.float32)
+    # log(1 + the week's) · 5 / (known + 5): unknown, known well, unknown and unwanted, known by five interactions.
+    expected = [math.log(21), math.log(21) / 100, 0, math.log(8) / 2]
+    assert trend_score(now, trained, NEW).tolist() == pytest.approx(expected)
