@@ -13,13 +13,14 @@ RESULTS ?=
 ONCE ?=
 KILLS ?= 200
 REQUESTS ?= 12000
+MINUTES ?= 20
 
 # uv reads neither pip's configuration nor its variables: hand the links on.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 
 .PHONY: help setup run ui test test-fast coverage lint format fuzz faults bench bench-data bench-train bench-update bench-serve \
-        profile-answers results-movielens results-retail results-goodbooks docs fresh-check clean
+        bench-soak profile-answers results-movielens results-retail results-goodbooks docs fresh-check clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +83,9 @@ bench-update: setup  ## an hour: what nightly updates keep of a whole training, 
 
 bench-serve: setup  ## speed of answers and events, beside an empty route: ITEMS=10000,100000,1000000
 	@$(BIN)/python -m benchmarks.serve
+
+bench-soak: setup  ## whether memory grows under a steady load of events and answers: MINUTES=20
+	@MINUTES=$(MINUTES) $(BIN)/python -m benchmarks.soak
 
 profile-answers: setup  ## two minutes: where the processor time of an answer goes, by stage
 	@$(BIN)/python -m benchmarks.profile_answers

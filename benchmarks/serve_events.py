@@ -29,7 +29,7 @@ def batched_events(port: int, n_items: int, seconds: float) -> float:
 
 def single_events(port: int, n_items: int, seconds: float) -> float:
     """Durable events per second when each comes alone."""
-    return run_load(Plan(port, _single(n_items), seconds, connections=16)).per_second
+    return run_load(Plan(port, single_requests(n_items), seconds, connections=16)).per_second
 
 
 def wait_for_worker(port: int) -> None:
@@ -52,7 +52,7 @@ class Freshness:
 
 def freshness(port: int, n_items: int, seconds: float, seed: int) -> Freshness:
     """Send events and look for them, by turns with a token and without, beside a steady load of events and reads."""
-    events = start_load(Plan(port, _single(n_items), seconds, rate=EVENTS_PER_SECOND, seed=seed))
+    events = start_load(Plan(port, single_requests(n_items), seconds, rate=EVENTS_PER_SECOND, seed=seed))
     reads = start_load(Plan(port, recommendations(), seconds, rate=READS_PER_SECOND, seed=seed + 1))
     found = Freshness()
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
@@ -119,7 +119,8 @@ def _ask(connection: HTTPConnection, method: str, path: str, body: object = None
     return json.loads(answer)
 
 
-def _single(n_items: int) -> list[str]:
+def single_requests(n_items: int) -> list[str]:
+    """Requests that bring one event each, a new one however often they are sent."""
     return [post("/v1/events", _event(number, n_items)) for number in range(1_000)]
 
 

@@ -30,7 +30,7 @@ app = typer.Typer(cls=_Interruptible, no_args_is_help=True, pretty_exceptions_en
 
 _COMMANDS = (
     *("ingest", "data", "transform", "features", "tune_texts", "train", "evaluate", "debias", "champion", "recommend"),
-    *("serve", "keys", "run", "status", "doctor", "simulate"),
+    *("serve", "nearline", "keys", "run", "status", "doctor", "simulate"),
 )
 for _command in _COMMANDS:
     importlib.import_module(f"commands.{_command}").register(app)

@@ -1,4 +1,4 @@
-"""``freshet serve``: the API with the nearline worker, in one process."""
+"""``freshet serve``: the API with the nearline worker, in one process, unless ``freshet nearline`` is the worker."""
 
 import contextlib
 import logging
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 def serve() -> None:
     """Answer on FRESHET_API_HOST and FRESHET_API_PORT until Ctrl-C; starts even on an empty home."""
     settings = load_settings()
-    _log_to_stderr()
+    log_to_stderr()
     with contextlib.suppress(KeyboardInterrupt), listen(settings.api_host, settings.api_port) as listening:
         Console().print(f"Freshet answers on http://{settings.api_host}:{settings.api_port} (docs at /docs)")
         _run(settings, listening)
@@ -67,7 +67,8 @@ class _WithFields(logging.Formatter):
 _STANDARD_FIELDS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"})
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """One line for each message, with its fields."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_WithFields("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -17,7 +17,7 @@ import httpx
 
 from freshet.contract import MAX_EVENTS_PER_REQUEST
 
-BUSY = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
+BUSY = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.INSUFFICIENT_STORAGE})
 """Answers after which the same request is sent again."""
 
 
@@ -38,7 +38,7 @@ class NewEvent(TypedDict):
     """What is sent; moments are datetimes with a zone, or ISO 8601."""
 
     event_type: str
-    user_id: str
+    user_id: NotRequired[str]
     item_id: NotRequired[str]
     event_id: NotRequired[str]
     occurred_at: NotRequired[datetime | str]
@@ -87,17 +87,41 @@ class Understood(TypedDict):
     only: list[str]
 
 
+class HistoryTerm(TypedDict):
+    """What one item of the user's history says."""
+
+    item_id: str
+    title: str | None
+    term: float
+
+
+class Contribution(TypedDict):
+    """One part of a score."""
+
+    part: str
+    contribution: float
+    raw_score: float | None
+    items: list[HistoryTerm]
+
+
+class Explanation(TypedDict):
+    """What a score is made of."""
+
+    contributions: list[Contribution]
+
+
 class RecommendedItem(TypedDict):
     """One line of a list; ``rank`` 1 is the top."""
 
     item_id: str
     rank: int
-    score: float
+    score: float | None
     source: str
     reason: str
     propensity: float
     title: str | None
     categories: list[str]
+    explanation: Explanation | None
 
 
 class Recommendations(TypedDict):
@@ -240,19 +264,25 @@ class Client:
 
     def recommend(
         self,
-        user_id: str,
+        user_id: str | None,
         n: int = 10,
         *,
+        session_id: str | None = None,
         scenario: str = "home",
         query: str | None = None,
         beside_item_ids: Sequence[str] = (),
         item_filter: Mapping[str, Any] | None = None,
         exclude_item_ids: Sequence[str] = (),
         diversity: float = 0.0,
+        explain: bool = False,
     ) -> Recommendations:
-        """The items this user is most likely to want next; ``beside_item_ids`` are on the page or in the basket."""
+        """The items this user is most likely to want next; ``beside_item_ids`` are on the page or in the basket.
+
+        A visitor without a ``user_id`` (None) is named by their ``session_id``.
+        """
         wanted = {
             "user_id": user_id,
+            "session_id": session_id,
             "n": n,
             "scenario": scenario,
             "query": query,
@@ -260,6 +290,7 @@ class Client:
             "filter": item_filter,
             "exclude_item_ids": list(exclude_item_ids),
             "diversity": diversity,
+            "explain": explain,
             "min_freshness_token": self.freshness_token,
         }
         answer: Recommendations = self._ask("POST", "/v1/recommendations", wanted)

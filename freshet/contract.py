@@ -120,6 +120,11 @@ def is_erased(event: "Event", erased_at: datetime | None) -> bool:
     return erased_at is not None and min(event.occurred_at, event.received_at) <= erased_at
 
 
+def visitor_of(session_id: str) -> str:
+    """The user_id of whoever is known by this session alone."""
+    return VISITOR + session_id
+
+
 def _to_utc(moment: datetime) -> datetime:
     if not EARLIEST <= moment < LATEST:
         raise ValueError(f"{moment.isoformat()} is out of range: between the years {EARLIEST.year} and {LATEST.year}")
@@ -134,8 +139,14 @@ def _none_to_object(value: object) -> object:
     return {} if value is None else value
 
 
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+MAX_ID_LENGTH = 128
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
 """An id as its source writes it: printable, without blanks, at most 128 characters."""
+
+VISITOR = "session:"
+"""What the user_id of a visitor begins with who has told only a session_id: to all that follows they are a user."""
+SessionId = Annotated[Identifier, StringConstraints(max_length=MAX_ID_LENGTH - len(VISITOR))]
+"""A session_id that can name a visitor."""
 
 UtcDatetime = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 Text = Annotated[str, StringConstraints(max_length=8_192)]

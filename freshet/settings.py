@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     champion_poll_seconds: float = Field(default=2.0, gt=0, le=3600)
     """How often serving asks the registry whether the champion alias has moved."""
 
+    scenarios: Path | None = None
+    """A YAML file that changes scenarios and gives them business rules (docs/guides/rules.md); read at every start."""
+
     ingest_schedule: str = "0 * * * *"
     """When `ingest_events` closes the live log, as cron in UTC: what arrived since the tick before goes to the lake."""
 
@@ -137,12 +140,14 @@ class Settings(BaseSettings):
     verify_max_mismatch_share: float = Field(default=0.001, ge=0, le=1)
     """The share of wrong online rows above which `refresh_features` fails, although it has repaired them."""
 
-    @field_validator("home", "datasets_dir", mode="after")
+    @field_validator("home", "datasets_dir", "scenarios", mode="after")
     @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return path.expanduser().resolve()
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().resolve()
 
-    @field_validator("alert_webhook_url", "openlineage_url", "otlp_endpoint", "train_budget_minutes", mode="before")
+    @field_validator(
+        *("alert_webhook_url", "openlineage_url", "otlp_endpoint", "train_budget_minutes", "scenarios"), mode="before"
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
@@ -197,6 +202,21 @@ class Settings(BaseSettings):
     def log_path(self) -> Path:
         """The live event log (SQLite)."""
         return self.home / "log" / "events.db"
+
+    @property
+    def offsets_path(self) -> Path:
+        """How far consumers of the log have come (SQLite)."""
+        return self.log_path.with_name("offsets.db")
+
+    @property
+    def worker_lock_path(self) -> Path:
+        """Locked by the process that is the nearline worker."""
+        return self.log_path.with_name("nearline.lock")
+
+    @property
+    def dedicated_lock_path(self) -> Path:
+        """Locked by `freshet nearline`, to which others leave the work."""
+        return self.log_path.with_name("nearline-dedicated.lock")
 
     @property
     def live_rejects_path(self) -> Path:

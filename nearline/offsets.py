@@ -60,6 +60,20 @@ class WorkerLock:
         self._file = file
         return True
 
+    def is_taken(self) -> bool:
+        """Another process holds the lock."""
+        try:
+            file = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+        return False
+
     @property
     def is_held(self) -> bool:
         """This process is the worker."""

@@ -89,7 +89,7 @@ def verify_features(settings: Settings, sample_size: int | None = None, is_repai
     horizon = sequence_in_marts(Lake(settings.lake_dir), settings.features_dir)
     with (
         closing(SqliteEventLog(settings.log_path)) as log,
-        closing(SqliteOffsets(settings.log_path.with_name("offsets.db"))) as offsets,
+        closing(SqliteOffsets(settings.offsets_path)) as offsets,
     ):
         verifier = _Verifier(open_store(settings.home), LiveEvents(log, horizon), offsets)
         reports = [verifier.verify(settings, mart, sample_size, is_repairing) for mart in MARTS]

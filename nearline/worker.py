@@ -22,6 +22,10 @@ CONSUMER: Final = "nearline"
 BATCH_SIZE: Final = 500
 POLL_SECONDS: Final = 0.05
 """How soon events that another process appended are noticed; our own process wakes the worker at once."""
+DEDICATED_POLL_SECONDS: Final = 0.01
+"""The same for a process of its own, which nobody wakes and whose interpreter nobody else needs."""
+WAITED_FOR_SECONDS: Final = 0.005
+"""How soon a process that stands by hears how far the worker has come, while somebody waits for it."""
 RETRY_SECONDS: Final = 0.5
 COMMIT_SECONDS: Final = 1.0
 """How soon processes that stand by hear how far the worker has come, where it passed impressions alone."""
@@ -43,7 +47,10 @@ class WorkerStatus:
 
 
 class NearlineWorker:
-    """Tails the log in one thread. Where another process is already the worker it stands by and takes over."""
+    """Tails the log in one thread. Where another process is already the worker it stands by and takes over.
+
+    A process that does nothing else goes first: it holds ``dedicated``, and whoever sees that gives up the work.
+    """
 
     def __init__(
         self,
@@ -52,9 +59,15 @@ class NearlineWorker:
         offsets: SqliteOffsets,
         lock: WorkerLock,
         traces: Traces = NO_TRACES,
+        dedicated: WorkerLock | None = None,
+        *,
+        is_dedicated: bool = False,
     ) -> None:
         """All parts are the caller's, who closes them after ``stop``."""
         self._log, self._states, self._offsets, self._lock, self._traces = log, states, offsets, lock, traces
+        self._dedicated, self._is_dedicated = dedicated, is_dedicated
+        self._poll_seconds = DEDICATED_POLL_SECONDS if is_dedicated else POLL_SECONDS
+        self._n_waiting = 0
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._advanced = threading.Condition()
@@ -75,6 +88,8 @@ class NearlineWorker:
         if self._thread.is_alive():
             self._thread.join()
         self._lock.release()
+        if self._dedicated is not None:
+            self._dedicated.release()
 
     def wake(self) -> None:
         """Something was appended: look now instead of at the next poll."""
@@ -84,9 +99,13 @@ class NearlineWorker:
         """Wait until every event up to ``sequence`` is visible; false when ``timeout`` seconds were not enough."""
         if self._position >= sequence:
             return True
-        self.wake()
         with self._advanced:
-            return self._advanced.wait_for(lambda: self._position >= sequence, timeout)
+            self._n_waiting += 1
+            self.wake()
+            try:
+                return self._advanced.wait_for(lambda: self._position >= sequence, timeout)
+            finally:
+                self._n_waiting -= 1
 
     def status(self) -> WorkerStatus:
         """Where the worker is and how it fares."""
@@ -141,12 +160,23 @@ class NearlineWorker:
         while not self._stopping.is_set():
             self._wake.clear()
             if not self._round():
-                self._wake.wait(POLL_SECONDS)
+                is_waited_for = self._is_standby and self._n_waiting
+                self._wake.wait(WAITED_FOR_SECONDS if is_waited_for else self._poll_seconds)
+
+    def _goes_first(self) -> bool:
+        """No other process wants to do this alone."""
+        if self._dedicated is None:
+            return True
+        return self._dedicated.acquire() if self._is_dedicated else not self._dedicated.is_taken()
 
     def _is_the_worker(self) -> bool:
-        if not self._is_standby and self._lock.is_held:
+        if not self._goes_first():
+            self._lock.release()
+            acquired = False
+        elif not self._is_standby and self._lock.is_held:
             return True
-        acquired = self._lock.acquire()
+        else:
+            acquired = self._lock.acquire()
         if acquired:
             self._take_over()
         elif not self._is_standby:
@@ -178,5 +208,4 @@ class NearlineWorker:
         if self._is_the_worker():
             return self.run_once() > 0
         self._advance(self._offsets.load(CONSUMER))
-        self._stopping.wait(POLL_SECONDS)
-        return True
+        return False

@@ -15,6 +15,7 @@ from serving.protection import RequireApiKey, SecurityHeaders, document_keys
 from serving.routes import events, front, health, items, recommendations, users
 from serving.routes.status import status_router
 from serving.runtime import Runtime
+from serving.scenarios import read_scenarios
 
 _DESCRIPTION = """Post what users do, get what they are likely to want next.
 The next request knows what happened a moment ago.
@@ -29,12 +30,12 @@ class State(TypedDict):
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The API of one home. Importing and building open nothing; the lifespan does."""
-    metrics = Metrics()
+    """The API of one home. Importing and building open nothing; the lifespan does. Raises SettingsError."""
+    metrics, scenarios = Metrics(), read_scenarios(settings.scenarios)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        runtime = Runtime(settings, metrics)
+        runtime = Runtime(settings, metrics, scenarios)
         runtime.start()
         try:
             yield {"runtime": runtime}

@@ -16,8 +16,8 @@ from uuid6 import uuid7
 from freshet.contract import Event, EventType
 from ingestion.event_log import EventLog
 from nearline.user_states import OnlineStoreError, UserStates
-from serving.problems import ProblemError
 from serving.schemas import UserErased
+from serving.unwritable import unwritable
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Erasure:
     wake_worker: Callable[[], None]
 
     def erase(self, user_id: str) -> UserErased:
-        """Forget a user, durably; one whom nobody has met is forgotten likewise. Raises a 503 ProblemError."""
+        """Forget a user, durably; one whom nobody has met is forgotten likewise. Raises a 503 or 507 ProblemError."""
         now = datetime.now(UTC)
         event = Event(
             event_id=str(uuid7()), event_type=EventType.ERASURE, user_id=user_id, occurred_at=now, received_at=now
@@ -39,8 +39,7 @@ class Erasure:
         try:
             [stored] = self.log.append([event])
         except sqlite3.Error as error:
-            detail = f"the event log cannot be written just now ({error}): send the same request again"
-            raise ProblemError(503, detail, headers={"retry-after": "1"}) from error
+            raise unwritable("the event log", error, "the same request") from error
         try:
             self.states.forget({user_id: now})
         except OnlineStoreError as error:

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 from pydantic import ValidationError
 from uuid6 import uuid7
 
-from freshet.contract import MAX_EVENT_BYTES, Event, EventType
+from freshet.contract import MAX_EVENT_BYTES, MAX_ID_LENGTH, VISITOR, Event, EventType, visitor_of
 from serving.problems import field_problems, shown, summary
 from serving.strict_json import json_fault
 
@@ -49,12 +49,23 @@ def to_event(raw: Any, received_at: datetime, *, is_cloud_event: bool) -> Event:
     fields["event_type"] = _event_type(fields.get("event_type"))
     if fields["event_type"] == EventType.ERASURE:
         raise RejectedEventError("event_type: an erasure is no event that is sent: DELETE /v1/users/{user_id}")
+    if fields.get("user_id") is None and isinstance(fields.get("session_id"), str):
+        fields["user_id"] = _visitor(fields["session_id"])
     if fields.get("event_id") is None:
         fields["event_id"] = str(uuid7())
     if fields.get("occurred_at") is None:
         fields["occurred_at"] = received_at
     fields["received_at"] = received_at  # the server's clock, whatever was sent
     return _validated(fields)
+
+
+def _visitor(session_id: str) -> str:
+    longest = MAX_ID_LENGTH - len(VISITOR)
+    if len(session_id) > longest:
+        raise RejectedEventError(
+            f"session_id: without a user_id it has at most {longest} characters: send a shorter one"
+        )
+    return visitor_of(session_id)
 
 
 def check_size(size: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from freshet.contract import MAX_EVENT_BYTES, MAX_EVENTS_PER_REQUEST, Event
+from freshet.contract import MAX_EVENT_BYTES, MAX_EVENTS_PER_REQUEST, MAX_ID_LENGTH, Event
 from ingestion.event_log import EventLog
 from ingestion.live_rejects import Reject, SqliteRejects
 from nearline.tracing import NO_TRACES, Traces
@@ -17,6 +17,7 @@ from serving.metrics import Metrics
 from serving.problems import FieldProblem, ProblemError
 from serving.schemas import EventResult, EventsAccepted
 from serving.strict_json import parse_json
+from serving.unwritable import unwritable
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,7 @@ class EventGateway:
             self.rejects.append(rejects)
             appended = iter(self.log.append(events))
         except sqlite3.Error as error:
-            detail = f"the event log cannot be written just now ({error}): send the same events again"
-            raise ProblemError(503, detail, headers={"retry-after": "1"}) from error
+            raise unwritable("the event log", error, "the same events") from error
         return [_result(index, outcome, raws, appended) for index, outcome in enumerate(parsed)]
 
     def _count(self, results: list[EventResult]) -> None:
@@ -107,7 +107,7 @@ def _result(index: int, outcome: Event | str, raws: list[Any], appended: Any) ->
         stored = next(appended)
         return EventResult(index=index, event_id=outcome.event_id, status=stored.status, sequence=stored.sequence)
     sent_id = raws[index].get("event_id") if isinstance(raws[index], dict) else None
-    shown_id = sent_id if isinstance(sent_id, str) and len(sent_id) <= 128 else None
+    shown_id = sent_id if isinstance(sent_id, str) and len(sent_id) <= MAX_ID_LENGTH else None
     return EventResult(index=index, event_id=shown_id, status="rejected", reason=outcome)
 
 

@@ -20,6 +20,8 @@ RECOMMENDATION_REQUESTS: Final[dict[str, Example]] = {
         summary="After an event, without what is on the page",
         value={"user_id": "42", "n": 5, "exclude_item_ids": ["296", "593"], "min_freshness_token": "1"},
     ),
+    "explained": Example(summary="Saying what each score is made of", value={"user_id": "42", "explain": True}),
+    "visitor": Example(summary="For a visitor without a user_id", value={"session_id": "b3c1-77"}),
     "words": Example(summary="Towards some words", value={"user_id": "42", "query": "something light, not romance"}),
     "basket": Example(
         summary="What goes with a basket, varied",
@@ -60,11 +62,26 @@ _SHOWN_ITEM: Final = {
     "title": "Schindler's List (1993)",
 }
 
+_EXPLANATION: Final = {
+    "contributions": [
+        {
+            "part": "item_item",
+            "contribution": 3.918337,
+            "raw_score": 0.731,
+            "items": [
+                {"item_id": "318", "title": "The Shawshank Redemption (1994)", "term": 0.452},
+                {"item_id": "858", "title": "The Godfather (1972)", "term": 0.279},
+            ],
+        },
+        {"part": "trend_30d", "contribution": 0.3, "raw_score": None, "items": []},
+    ]
+}
+
 RECOMMENDATIONS: Final = {
     "recommendation_id": "0198f3c2-7d2b-7c41-9f0e-5a3d8f0b6c11",
     "user_id": "42",
     "items": [
-        {**_SHOWN_ITEM, "categories": ["Drama", "War"]},
+        {**_SHOWN_ITEM, "categories": ["Drama", "War"], "explanation": _EXPLANATION},
     ],
     "model": _MODEL,
     "features_as_of": "2025-06-01T12:00:00.125000Z",
@@ -235,7 +252,8 @@ def _event_schema() -> dict[str, Any]:
     types = schema["properties"]["event_type"]
     schema["properties"]["event_type"] = types | {"enum": [name for name in types["enum"] if name != "erasure"]}
     schema["properties"]["properties"] = {"type": "object", "description": "Anything else, as JSON"}
-    schema["required"] = ["event_type", "user_id"]
+    schema["required"] = ["event_type"]
+    schema["anyOf"] = [{"required": ["user_id"]}, {"required": ["session_id"]}]
     return schema
 
 
@@ -260,6 +278,10 @@ EVENT_REQUEST_BODY: Final[dict[str, Any]] = {
                 "least": {
                     "summary": "The least",
                     "value": {"event_type": "view", "user_id": "42", "item_id": "318"},
+                },
+                "visitor": {
+                    "summary": "Of a visitor without a user_id",
+                    "value": {"event_type": "view", "session_id": "b3c1-77", "item_id": "318"},
                 },
                 "list": {
                     "summary": "Several, with names of GA4 and Segment",

@@ -15,6 +15,7 @@ from serving.problems import ProblemError, field_problems, shown, summary
 from serving.schemas import ItemDeleted, ItemDetails, ItemStored
 from serving.snapshot import CurrentSnapshot
 from serving.strict_json import json_fault, parse_json
+from serving.unwritable import unwritable
 
 MAX_ITEM_BYTES: Final = 128 * 1024
 _SERVER_FIELDS: Final = ("item_id", "updated_at")
@@ -35,7 +36,7 @@ class Items:
         try:
             is_recommendable = self.live.put(item)
         except sqlite3.Error as error:
-            raise _unwritable(error) from error
+            raise unwritable("the items", error, "the same request") from error
         return ItemStored(**item.model_dump(), is_recommendable=is_recommendable)
 
     def get(self, item_id: str) -> ItemDetails:
@@ -56,7 +57,7 @@ class Items:
         try:
             return ItemDeleted(item_id=item_id, deleted_at=self.live.delete(item_id))
         except sqlite3.Error as error:
-            raise _unwritable(error) from error
+            raise unwritable("the items", error, "the same request") from error
 
     def check_is_there(self, item_id: str) -> None:
         """Raise a 410 ProblemError if the item was deleted."""
@@ -87,8 +88,3 @@ def _parse(item_id: str, body: bytes) -> Item:
     except ValidationError as error:
         problems = field_problems(error.errors(), ["body"])
         raise ProblemError(422, summary(problems), problems) from None
-
-
-def _unwritable(error: sqlite3.Error) -> ProblemError:
-    detail = f"items cannot be written just now ({error}): send the same request again"
-    return ProblemError(503, detail, headers={"retry-after": "1"})

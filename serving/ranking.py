@@ -1,7 +1,8 @@
 """The order of the list: the model's scores without what must not be shown, then popular items where it has no more."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import reduce
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -9,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearline.session_features import UserState, to_us
+from serving.explanations import explained
 from serving.reasons import Explainer
-from serving.schemas import RecommendedItem, Source
+from serving.schemas import Explanation, RecommendedItem, Source
 from serving.snapshot import PopularItem, ServedModel, Snapshot
 from serving.wishes import PLAIN, Plan
 from training.history import History, HistoryBatch
@@ -18,13 +20,15 @@ from training.quick_scores import Shortlist
 
 PROPENSITY: Final = 1.0
 """The ranking is deterministic: what is shown is shown with certainty."""
+_RESERVED: Final = "Hardly anybody knows it yet: this place is kept for such items."
 
 
 class _Line(NamedTuple):
     item_id: str
-    score: float
+    score: float | None
     source: Source
     reason: str
+    explanation: Explanation | None = None
 
 
 def rank(
@@ -36,17 +40,40 @@ def rank(
     """
     plan = plan or PLAIN.on(snapshot)
     hidden = excluded | plan.hidden(state)
-    lines = chain(
-        _popular(plan.named_beside_the_model(), hidden),
-        _by_model(snapshot, state, n, hidden, now, plan),
-        _popular(plan.popular(), hidden),
+    pinned = _pinned(plan, n, hidden, now)
+    n_ranked = n - len(pinned)
+    if pinned:
+        hidden = hidden.union(line.item_id for line in pinned.values())
+    lines = chain.from_iterable(
+        chain(
+            _popular(turn.named_beside_the_model(), hidden),
+            _by_model(snapshot, state, n_ranked, hidden, now, turn),
+            _popular(turn.popular(), hidden),
+        )
+        for turn in plan.turns()
+        if n_ranked
     )
     distinct: dict[str, _Line] = {}
     for line in lines:
         distinct.setdefault(line.item_id, line)
-        if len(distinct) == n:
+        if len(distinct) == n_ranked:
             break
-    return [_shown(snapshot, line, rank) for rank, line in enumerate(distinct.values(), start=1)]
+    ranked = list(distinct.values())
+    if plan.rules is not None:
+        ranked = [line._replace(reason=plan.rules.beside(line.item_id, line.reason)) for line in ranked]
+    for place, line in pinned.items():  # from the top down, so that each stands where it should
+        ranked.insert(place - 1, line)
+    return [_shown(snapshot, line, rank) for rank, line in enumerate(ranked, start=1)]
+
+
+def _pinned(plan: Plan, n: int, hidden: frozenset[str], now: datetime) -> dict[int, _Line]:
+    """By place, what rules put there and the request allows."""
+    return {
+        rule.at: _Line(rule.pin, None, "pinned", rule.words)
+        for rule in plan.wish.scenario.rules.pins
+        if rule.at is not None and rule.at <= n and rule.pin is not None
+        if rule.pin not in hidden and plan.can_be_pinned(rule.pin, now)
+    }
 
 
 def history_of(state: UserState, model: ServedModel) -> History:
@@ -87,41 +114,108 @@ def _by_model(
     may_be_shown = plan.may_be_shown(model)
     met = [index for index in map(model.item_index.get, hidden) if index is not None]
     may_be_shown[met] = False
-    n_best = plan.pool(n)
-    quick = snapshot.quick if snapshot.quick and not plan.has_query else None
-    few = quick.shortlist(batch, n_best, may_be_shown, len(met)) if quick else None
-    best = _best_of_few(few, n_best) if few else _best_of_all(snapshot, model, batch, n_best, may_be_shown, plan)
-    order = plan.order(model, best.scores, best.items, n)
-    shown, scores = best.items[order], best.scores[order]
-    parts = {head: part[order] for head, part in best.parts.items()}
-    reasons = Explainer(model, snapshot.catalogue, batch, parts, shown).reasons()
+    best = _best(snapshot, model, batch, plan.pool(n), may_be_shown, len(met), plan)
+    best = best.at(plan.order(model, best.scores, best.items, n))
+    cold = _for_cold_slots(snapshot, model, batch, n, best, may_be_shown, len(met), plan)
+    if cold is not None:
+        best = best.without_last(~snapshot.is_cold, len(cold.items)).then(cold)
+    n_ranked = len(best.items) - (len(cold.items) if cold else 0)
+    about = model, snapshot.catalogue, batch, best.parts, best.items
+    reasons = Explainer(*about).reasons()
+    explanations = explained(*about) if plan.wish.explain else None
     source: Source = "cold_start" if is_stranger else "model"
-    for index, score, reason in zip(shown.tolist(), scores.tolist(), reasons, strict=True):
+    lines = zip(best.items.tolist(), best.scores.tolist(), reasons, strict=True)
+    for place, (index, score, reason) in enumerate(lines):
         item_id = model.recommender.item_ids[index]
-        yield _Line(item_id, score, source, plan.reason(item_id, reason))
+        explanation = explanations[place] if explanations else None
+        line = _Line(item_id, score, source, plan.reason(item_id, reason), explanation)
+        yield line if place < n_ranked else line._replace(source="cold_slot", reason=f"{line.reason} {_RESERVED}")
+
+
+def _for_cold_slots(
+    snapshot: Snapshot,
+    model: ServedModel,
+    batch: HistoryBatch,
+    n: int,
+    best: "_Best",
+    may_be_shown: NDArray[np.bool_],
+    n_met: int,
+    plan: Plan,
+) -> "_Best | None":
+    """The best cold items that the list of n lines does not have, as many as the scenario wants and it lacks."""
+    wanted = min(plan.wish.scenario.cold_slots, n - 1)
+    if wanted <= 0 or plan.turn:
+        return None
+    n_missing = wanted - int(snapshot.is_cold[best.items].sum())
+    if n_missing <= 0:
+        return None
+    others = may_be_shown & snapshot.is_cold
+    others[best.items] = False
+    return _best(snapshot, model, batch, n_missing, others, n_met, plan)
 
 
 class _Best(NamedTuple):
     items: NDArray[np.int64]  # (N,) best first
     scores: NDArray[np.float32]  # (N,)
-    parts: dict[str, NDArray[np.float32]]  # (N,) what each head adds
+    parts: Mapping[str, NDArray[np.float32]]  # (N,) what each head adds
+
+    def at(self, places: NDArray[np.int64]) -> "_Best":
+        """Some of them, in another order."""
+        return _Best(self.items[places], self.scores[places], {head: part[places] for head, part in self.parts.items()})
+
+    def without_last(self, mask: NDArray[np.bool_], n: int) -> "_Best":
+        """Without the last n of those items that are in the mask (V,)."""
+        dropped = np.flatnonzero(mask[self.items])[::-1][:n]
+        return self.at(np.delete(np.arange(len(self.items)), dropped))
+
+    def then(self, others: "_Best") -> "_Best":
+        """These and the others behind them."""
+        parts = {head: np.concatenate([part, others.parts[head]]) for head, part in self.parts.items()}
+        return _Best(np.concatenate([self.items, others.items]), np.concatenate([self.scores, others.scores]), parts)
 
 
-def _best_of_few(few: Shortlist, n: int) -> _Best:
-    scores = few.scores()
-    best = top_n(scores, n)
-    return _Best(few.items[best], scores[best], {head: part[best] for head, part in few.parts.items()})
-
-
-def _best_of_all(
-    snapshot: Snapshot, model: ServedModel, batch: HistoryBatch, n: int, may_be_shown: NDArray[np.bool_], plan: Plan
+def _best(
+    snapshot: Snapshot,
+    model: ServedModel,
+    batch: HistoryBatch,
+    n: int,
+    may_be_shown: NDArray[np.bool_],
+    n_met: int,
+    plan: Plan,
 ) -> _Best:
-    quick = snapshot.quick
-    parts = quick.parts_at(batch) if quick else model.recommender.parts_at(batch, snapshot.popularity)
-    scores = plan.scores(model, np.stack(list(parts.values())).sum(axis=0, dtype=np.float32))
-    scores[~may_be_shown] = -np.inf
-    best = top_n(scores, n)
-    return _Best(best, scores[best], {head: part[best] for head, part in parts.items()})
+    boost = plan.rules.boost if plan.rules else None
+    if shortlists := _shortlists(snapshot, batch, n, may_be_shown, n_met, plan):
+        best = reduce(_Best.then, (_Best(few.items, few.scores(), few.parts) for few in shortlists))
+        if len(shortlists) > 1:
+            best = best.at(np.argsort(best.items))  # so that ties are decided as ever
+    else:
+        quick = snapshot.quick
+        own = quick.parts_at(batch) if quick else model.recommender.parts_at(batch, snapshot.popularity)
+        parts = plan.parts(model, own)
+        scores = np.stack(list(parts.values())).sum(axis=0, dtype=np.float32)
+        scores[~may_be_shown] = -np.inf
+        best = _Best(np.arange(len(scores)), scores, parts)
+    if boost is not None:
+        added = boost[best.items]
+        best = _Best(best.items, best.scores + added, {**best.parts, "rules": added})
+    return best.at(top_n(best.scores, n))
+
+
+def _shortlists(
+    snapshot: Snapshot, batch: HistoryBatch, n: int, may_be_shown: NDArray[np.bool_], n_met: int, plan: Plan
+) -> list[Shortlist]:
+    """What can lead the list, items of different boosts apart; none where everything has to be scored.
+
+    What leads because of its boost need not lead otherwise, so the best of each boost are found among themselves.
+    """
+    if snapshot.quick is None or plan.has_query:
+        return []
+    groups = [(may_be_shown, n)]
+    if plan.rules and plan.rules.by_boost:
+        masks = [may_be_shown & mask for mask in plan.rules.by_boost]
+        groups = [(mask, min(n, int(mask.sum()))) for mask in masks]
+    found = [snapshot.quick.shortlist(batch, n_best, mask, n_met) for mask, n_best in groups if n_best]
+    return [] if None in found else [few for few in found if few is not None]
 
 
 def _popular(items: Iterable[PopularItem], hidden: frozenset[str]) -> Iterator[_Line]:
@@ -135,10 +229,11 @@ def _shown(snapshot: Snapshot, line: _Line, rank: int) -> RecommendedItem:
     return RecommendedItem(
         item_id=line.item_id,
         rank=rank,
-        score=round(line.score, 6),
+        score=None if line.score is None else round(line.score, 6),
         source=line.source,
         reason=line.reason,
         propensity=PROPENSITY,
         title=item.title,
         categories=list(item.categories),
+        explanation=line.explanation,
     )

@@ -85,11 +85,11 @@ class Explainer:
             return [None] * len(self._shown)
         if head == "sequence":
             return [int(self._met[-1])] * len(self._shown)
-        terms = self._terms_of(head)  # (N, T)
+        terms = self.terms_of(head)  # (N, T)
         best = self._met[terms.argmax(axis=1)].tolist()
         return [item if term > 0 else None for item, term in zip(best, terms.max(axis=1).tolist(), strict=True)]
 
-    def _terms_of(self, head: str) -> NDArray[np.float32]:
+    def terms_of(self, head: str) -> NDArray[np.float32]:
         """(N, T) what each item of the history adds to the head's score of each item shown."""
         recommender = self._model.recommender
         reading: NDArray[np.float32] = recommender.reading(head, self._batch)[0]

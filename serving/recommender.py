@@ -15,6 +15,7 @@ from serving.impressions import ImpressionLogger
 from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures
 from serving.ranking import rank
+from serving.scenarios import Scenarios
 from serving.schemas import Recommendations
 from serving.snapshot import CurrentSnapshot, Snapshot
 from serving.wishes import PLAIN, Wish
@@ -38,6 +39,7 @@ class Recommender:
     log: EventLog
     wait_until: Callable[[int, float], bool]
     registry_fault: Callable[[], str | None]
+    scenarios: Scenarios
     traces: Traces = NO_TRACES
 
     def recommend(

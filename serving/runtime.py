@@ -29,6 +29,7 @@ from serving.online_features import FeastOnlineFeatures
 from serving.profiles import Profiles
 from serving.recommender import Recommender
 from serving.refresher import CatalogueRefresher
+from serving.scenarios import Scenarios
 from serving.schemas import Readiness
 from serving.search import Search
 from serving.shown import ShownLists
@@ -50,20 +51,20 @@ logger = logging.getLogger(__name__)
 class Runtime:
     """The parts of one application and how they hang together."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, scenarios: Scenarios) -> None:
         """Opens the files that must be there; everything slow happens in threads after ``start``."""
         self.metrics = metrics
-        self.current = CurrentSnapshot()
+        self.current = CurrentSnapshot([scenario.rules for scenario in scenarios.values()])
         self._log = SqliteEventLog(settings.log_path)
         self._rejects = SqliteRejects(settings.live_rejects_path)
         self._items = SqliteLiveItems(settings.live_items_path)
         self.keys = SqliteApiKeys(settings.keys_path) if settings.api_auth == "keys" else None
-        self._offsets = SqliteOffsets(settings.log_path.with_name("offsets.db"))
-        self._lock = WorkerLock(settings.log_path.with_name("nearline.lock"))
+        self._offsets = SqliteOffsets(settings.offsets_path)
+        locks = WorkerLock(settings.worker_lock_path), WorkerLock(settings.dedicated_lock_path)
         self._store = FeastHandle(settings.home)
         self._traces = traces = open_traces(str(settings.otlp_endpoint) if settings.otlp_endpoint else None)
         states = FeastUserStates(self._store.get)
-        self.worker = NearlineWorker(self._log, states, self._offsets, self._lock, traces)
+        self.worker = NearlineWorker(self._log, states, self._offsets, locks[0], traces, dedicated=locks[1])
         self.erasure = Erasure(self._log, states, self.worker.wake)
         self._features = FeastOnlineFeatures(self._store.get)
         self._live_items = LiveItems(self._items, self.current)
@@ -92,6 +93,7 @@ class Runtime:
             self._log,
             self._wait_until,
             lambda: self._watcher.registry_fault,
+            scenarios,
             traces,
         )
         self.shown = ShownLists(self._log, self.current)

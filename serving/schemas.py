@@ -1,102 +1,44 @@
-"""What comes in and what goes out over HTTP: separate shapes, every field described, unknown fields refused."""
+"""What goes out over HTTP, every field described; what comes in has shapes of its own (``serving/requests.py``)."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from freshet.contract import Identifier
-from serving.filters import ItemFilter
-from serving.scenarios import SCENARIOS, ScenarioName
-
-MAX_LIST_LENGTH = 100
-MAX_EXCLUDED_ITEMS = 1_000
-MAX_CONTEXT_ITEMS = 50
-MAX_QUERY_LENGTH = 500
-
-FreshnessToken = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")]
-QueryText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY_LENGTH, strip_whitespace=True)]
-Source = Literal["model", "cold_start", "popular"]
-
-
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Source = Literal["model", "cold_start", "popular", "pinned", "cold_slot"]
 
 
 class _Out(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class RequestContext(_In):
-    """What surrounds the list."""
+class HistoryTerm(_Out):
+    """What one item of the user's history says."""
 
-    item_ids: Annotated[list[Identifier], Field(max_length=MAX_CONTEXT_ITEMS)] = Field(
-        default_factory=list, description="The item on the page, or what lies in the basket; never on the list itself"
+    item_id: str
+    title: str | None
+    term: float = Field(description="What it adds to raw_score")
+
+
+class Contribution(_Out):
+    """One part of a score."""
+
+    part: str = Field(
+        description="A head of the model (item_item, sequence, text, transitions, trend_…, own_history), query_meaning,"
+        " query_name, or rules"
     )
-
-
-class RecommendationRequest(_In):
-    """What to recommend to whom."""
-
-    user_id: Identifier = Field(description="Any id; a user nobody has met gets a cold start, never an error")
-    n: Annotated[int, Field(strict=True, ge=1, le=MAX_LIST_LENGTH, description="Length of the list")] = 10
-    exclude_item_ids: Annotated[list[Identifier], Field(max_length=MAX_EXCLUDED_ITEMS)] = Field(
-        default_factory=list, description="Items not to show, such as those already on the page"
+    contribution: float = Field(description="What it adds to the score, which is the sum of all of these")
+    raw_score: float | None = Field(
+        description="The head's score before it is compared with those of all items and weighed: the sum of the terms"
+        " of everything in the history. Null where a part is no such sum"
     )
-    min_freshness_token: FreshnessToken | None = Field(
-        default=None, description="From POST /v1/events: the answer then reflects those events"
-    )
-    scenario: ScenarioName = Field(
-        default="home",
-        description="Where the list stands. home: nothing the user has met; similar and basket: what goes with"
-        " context.item_ids, for this user; search: what suits the query first, then the user",
-    )
-    query: QueryText | None = Field(
-        default=None,
-        description="Plain words, which move the list towards them. Prices (“under 20”), what is not wanted (“not"
-        " horror”) and what alone is (“only comedies”) are conditions",
-    )
-    context: RequestContext = Field(default_factory=RequestContext)
-    filter: ItemFilter | None = Field(default=None, description="Which items are allowed")
-    diversity: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
-        default=0.0, description="0: by score alone; 1: each line as different from those above as can be"
-    )
-
-    @model_validator(mode="after")
-    def _suits_the_scenario(self) -> Self:
-        scenario = SCENARIOS[self.scenario]
-        if scenario.needs_items and not self.context.item_ids:
-            raise ValueError(f"context.item_ids is empty: {self.scenario} is about some items, so name them")
-        if scenario.needs_query and self.query is None:
-            raise ValueError(f"query is missing: {self.scenario} is about some words")
-        return self
+    items: list[HistoryTerm] = Field(description="The items of the history with the largest terms, at most five")
 
 
-class SearchRequest(_In):
-    """What to look for, and for whom."""
+class Explanation(_Out):
+    """What a score is made of."""
 
-    query: QueryText = Field(description="Plain words; prices and what is not wanted are conditions")
-    n: Annotated[int, Field(strict=True, ge=1, le=MAX_LIST_LENGTH, description="Length of the list")] = 10
-    user_id: Identifier | None = Field(default=None, description="Whose taste decides between what suits equally well")
-    filter: ItemFilter | None = Field(default=None, description="Which items are allowed")
-
-
-class RecommendationQuery(_In):
-    """The short form's query parameters."""
-
-    n: Annotated[int, Field(ge=1, le=MAX_LIST_LENGTH, description="Length of the list")] = 10
-    exclude_item_ids: Annotated[list[Identifier], Field(max_length=MAX_EXCLUDED_ITEMS)] = Field(
-        # No factory: FastAPI would look at its signature for every request, which is a tenth of an answer.
-        default=[],
-        description="Items not to show; repeat the parameter for several",
-    )
-    min_freshness_token: FreshnessToken | None = Field(default=None, description="From POST /v1/events")
-
-
-class SimilarQuery(_In):
-    """The query parameters of similar items."""
-
-    n: Annotated[int, Field(ge=1, le=MAX_LIST_LENGTH, description="Length of the list")] = 10
+    contributions: list[Contribution] = Field(description="Those that count most first")
 
 
 class RecommendedItem(_Out):
@@ -104,9 +46,10 @@ class RecommendedItem(_Out):
 
     item_id: str
     rank: int = Field(description="1 is the top")
-    score: float = Field(description="Comparable within one list only")
+    score: float | None = Field(description="Comparable within one list only; null for a line that a rule pinned")
     source: Source = Field(
-        description="model: ranked for this user; cold_start: by the model without a history; popular: without a model"
+        description="model: ranked for this user; cold_start: by the model without a history; popular: without a model;"
+        " pinned: by a rule of the scenario; cold_slot: by the model, in a place kept for what hardly anybody knows"
     )
     reason: str = Field(description="The strongest cause of this line, as a sentence")
     propensity: float = Field(
@@ -114,6 +57,9 @@ class RecommendedItem(_Out):
     )
     title: str | None
     categories: list[str]
+    explanation: Explanation | None = Field(
+        default=None, description="Where the request says explain, and the model had a say in this line"
+    )
 
 
 class ModelRef(_Out):

@@ -8,7 +8,6 @@ from nearline.session_features import UserState
 from serving.filters import ItemFilter
 from serving.ranking import rank
 from serving.recommender import Recommender
-from serving.scenarios import SCENARIOS
 from serving.schemas import SearchResults
 from serving.wishes import Wish
 
@@ -23,7 +22,7 @@ class Search:
         self, query: str, n: int, user_id: str | None = None, item_filter: ItemFilter | None = None
     ) -> SearchResults:
         """The n items that suit the words best. Only somebody's list has an id: an impression is a user's."""
-        wish = Wish(SCENARIOS["search"], query, item_filter)
+        wish = Wish(self.recommender.scenarios["search"], query, item_filter)
         if user_id is not None:
             answer = self.recommender.recommend(user_id, n, wish=wish)
             return SearchResults(**{name: getattr(answer, name) for name in SearchResults.model_fields})

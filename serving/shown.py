@@ -9,7 +9,8 @@ from freshet.contract import Event, is_erased
 from ingestion.event_log import EventLog
 from serving.impressions import impression_id
 from serving.problems import ProblemError
-from serving.schemas import MAX_LIST_LENGTH, ShownItem, ShownRecommendations
+from serving.rules import MAX_LIST_LENGTH
+from serving.schemas import ShownItem, ShownRecommendations
 from serving.snapshot import CurrentSnapshot
 
 _ON_ITS_WAY_SECONDS: Final = 2.0

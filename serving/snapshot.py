@@ -5,7 +5,7 @@ A request takes the snapshot once and uses it to its end, so an answer never mix
 
 import gc
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from ingestion.live_items import ItemChange
 from serving.catalogue import Catalogue
 from serving.online_features import Popularity
+from serving.placed_rules import PlacedRules
+from serving.rules import Rules
 from serving.schemas import ModelRef
+from training.new_items import RARELY_MET
 
 if TYPE_CHECKING:
     from serving.text_tower import TextTower
@@ -77,6 +80,21 @@ class Snapshot:
     is_available: NDArray[np.bool_] | None = None  # (V,)
     popular: PopularItems = PopularItems()
     missing: frozenset[str] = frozenset()
+    _placed: dict[Rules, PlacedRules] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def placed(self, rules: Rules) -> PlacedRules:
+        """Rules over these items; worked out when they are first asked for."""
+        if rules not in self._placed:
+            self._placed[rules] = PlacedRules.over(rules, self.catalogue.index, self.catalogue_rows)
+        return self._placed[rules]
+
+    @cached_property
+    def is_cold(self) -> NDArray[np.bool_]:
+        """(V,) items that nobody or hardly anybody has met, as far as the popularity of these answers knows."""
+        counts = self.popularity
+        if counts is None:
+            counts = self.model.recommender.popularity if self.model else np.zeros((0, 4), dtype=np.float32)
+        return np.asarray(counts[:, -1] <= RARELY_MET, dtype=np.bool_)
 
     @cached_property
     def catalogue_rows(self) -> NDArray[np.int64]:
@@ -94,9 +112,10 @@ class Snapshot:
 class CurrentSnapshot:
     """Holds the snapshot; the champion's watcher and the catalogue's refresher each replace their part."""
 
-    def __init__(self) -> None:
-        """Nothing is known yet."""
+    def __init__(self, rules: Sequence[Rules] = ()) -> None:
+        """Nothing is known yet. ``rules`` are placed before a snapshot is used, so that no answer waits for it."""
         self._building = threading.Lock()
+        self._rules = [each for each in rules if each]
         self._model: ServedModel | None = None
         self._catalogue: Catalogue | None = None
         self._changes: tuple[ItemChange, ...] = ()
@@ -135,7 +154,7 @@ class CurrentSnapshot:
         catalogue = self._with_changes(self._catalogue or (model.catalogue if model else Catalogue()))
         popularity = _aligned(self._popularity, model) if model else None
         quick = model.quick if model else None
-        self.snapshot = Snapshot(
+        snapshot = Snapshot(
             model=model,
             catalogue=catalogue,
             popularity=popularity,
@@ -144,6 +163,9 @@ class CurrentSnapshot:
             popular=rank_by_popularity(catalogue, self._popularity, now),
             missing=self._missing,
         )
+        for rules in self._rules:
+            snapshot.placed(rules)
+        self.snapshot = snapshot
         # Hundreds of thousands of objects that stay: without this, every full garbage collection looks at all of them,
         # and an answer waits a quarter of a second. What is replaced is freed by its reference counts; cycles that are
         # garbage already would stay for ever, so they go first.

@@ -5,7 +5,7 @@ normalised as every head is; names that hold its words are added, and the user's
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from nearline.session_features import RecentEvent, UserState, to_us
 from serving.catalogue_index import Mask, name_of
 from serving.diversity import POOL, diversified
 from serving.filters import ItemFilter
+from serving.placed_rules import PlacedRules
 from serving.query_parser import ParsedQuery, parse_query
 from serving.scenarios import SCENARIOS, Scenario
 from serving.schemas import Understood
@@ -46,6 +47,8 @@ class Wish:
     diversity: float = 0.0
     with_item_ids: tuple[str, ...] = ()
     """Items that the list is to go with."""
+    explain: bool = False
+    """Say of every line what its score is made of."""
 
     def on(self, snapshot: Snapshot) -> "Plan":
         """What it means for the items of this snapshot."""
@@ -62,6 +65,8 @@ class Plan:
 
     wish: Wish
     snapshot: Snapshot
+    turn: int = 0
+    """1: what the rules put last."""
 
     @cached_property
     def query(self) -> ParsedQuery | None:
@@ -114,6 +119,30 @@ class Plan:
             logger.warning("a query cannot be read", extra={"error": str(error)})
             return None
 
+    @cached_property
+    def rules(self) -> PlacedRules | None:
+        """The scenario's rules over these items; None where it has none."""
+        rules = self.wish.scenario.rules
+        return self.snapshot.placed(rules) if rules else None
+
+    def turns(self) -> Iterator["Plan"]:
+        """This plan, and then, where rules put some items last, the plan for those."""
+        yield self
+        if self.rules is not None and len(self.rules.turns) > 1:
+            yield replace(self, turn=1)
+
+    def can_be_pinned(self, item_id: str, now: datetime) -> bool:
+        """Whether the request allows an item that a rule puts onto the list, and there is such a thing to be had."""
+        catalogue, model = self.snapshot.catalogue, self.snapshot.model
+        item, row = catalogue.get(item_id), catalogue.index.row_of.get(item_id)
+        is_known = row is not None or (model is not None and item_id in model.item_index)
+        if not is_known or item.is_deleted or (self.rules is not None and self.rules.forbid(item_id)):
+            return False
+        item_filter = self.wish.item_filter
+        is_any = item_filter is not None and item_filter.availability == "any"
+        is_allowed = self.allowed is None or (row is not None and bool(self.allowed[row]))
+        return is_allowed and (is_any or item.can_be_shown(now))
+
     @property
     def missing(self) -> set[str]:
         """What this answer has to do without."""
@@ -154,16 +183,16 @@ class Plan:
             seen = (event.item_id for event in state.recent if event.is_negative)
         return frozenset(self.wish.with_item_ids).union(seen)
 
-    def scores(self, model: ServedModel, personal: Scores) -> Scores:
-        """(V,) the user's own scores and the query's."""
+    def parts(self, model: ServedModel, personal: Mapping[str, Scores]) -> Mapping[str, Scores]:
+        """(V,) each: what the user's heads add to the scores, and the query beside them."""
         if not self.has_query:
             return personal
-        scores = personal * np.float32(self.wish.scenario.personal_weight)
+        parts = {head: part * np.float32(self.wish.scenario.personal_weight) for head, part in personal.items()}
         if self.meaning is not None:
-            scores += normalise(model.recommender.item_vectors @ self.meaning)
+            parts["query_meaning"] = normalise(model.recommender.item_vectors @ self.meaning)
         names: Scores = self.snapshot.of_model(self.names, 0)
-        scores += np.where(names > 1, np.float32(WHOLE_NAME), np.float32(NAME_WEIGHT) * names)
-        return scores
+        parts["query_name"] = np.where(names > 1, np.float32(WHOLE_NAME), np.float32(NAME_WEIGHT) * names)
+        return parts
 
     def may_be_shown(self, model: ServedModel) -> Mask:
         """(V,) what there is and what is allowed, for this caller to change."""
@@ -177,6 +206,8 @@ class Plan:
             shown = self.snapshot.is_available.copy()
         if self.allowed is not None:
             shown &= self.snapshot.of_model(self.allowed, 0)
+        if self.rules is not None:
+            shown &= self.rules.turns[self.turn]
         return shown
 
     def pool(self, n: int) -> int:
@@ -199,11 +230,15 @@ class Plan:
 
     def popular(self) -> Iterator[PopularItem]:
         """What everybody likes, of what is allowed; of a query, what is called so."""
+        item_ids: Iterable[str] = self.snapshot.popular.item_ids
+        rules = self.rules
+        if rules is not None:
+            item_ids = (item_id for item_id in item_ids if rules.is_turn_of(item_id, self.turn))
         if self.allowed is None:
-            yield from self.snapshot.popular
+            yield from map(self.snapshot.popular.line, item_ids)
             return
         row_of = self.snapshot.catalogue.index.row_of
-        for item_id in self.snapshot.popular.item_ids:
+        for item_id in item_ids:
             row = row_of.get(item_id)
             if row is None or not self.allowed[row]:
                 continue

@@ -22,7 +22,8 @@ Scores = NDArray[np.float32]
 ALIKE = 10
 """k: known items that a new one follows."""
 RARELY_MET = 5
-"""Interactions up to which a known item tells what bias an item has that nobody looks for."""
+"""Interactions up to which an item counts as cold: it tells what bias an item has that nobody looks for, and may stand
+in the places that a scenario keeps for such items."""
 _BLOCK = 256
 
 

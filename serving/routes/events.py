@@ -26,8 +26,8 @@ async def receive_events(body: EventBodyDep, runtime: RuntimeDep) -> EventsAccep
     """Take one event, up to 1,000 of them, or CloudEvents. Accepted means durable; sent twice counts once.
 
     Each event gets its own result, so one wrong event in a list does not hold up the others. `event_id` and
-    `occurred_at` may be left out; `received_at` is always this server's. The names of GA4 and Segment are understood
-    as event types.
+    `occurred_at` may be left out; `received_at` is always this server's. A visitor without a `user_id` is known by
+    their `session_id`. The names of GA4 and Segment are understood as event types.
     """
     limiter = runtime.event_threads
     if limiter.statistics().tasks_waiting >= MAX_WAITING:

@@ -21,20 +21,17 @@ from serving.examples import (
 )
 from serving.problems import PROBLEM_RESPONSES, ProblemError
 from serving.recommender import Recommender, UnknownTokenError
-from serving.scenarios import SCENARIOS
+from serving.requests import RecommendationQuery, RecommendationRequest, SearchRequest, SimilarQuery
+from serving.scenarios import Scenarios
 from serving.schemas import (
     Profile,
-    RecommendationQuery,
-    RecommendationRequest,
     Recommendations,
-    SearchRequest,
     SearchResults,
     ShownRecommendations,
     SimilarItems,
-    SimilarQuery,
 )
 from serving.similar import NoModelError, UnknownItemError
-from serving.wishes import PLAIN, Wish
+from serving.wishes import Wish
 
 router = APIRouter(prefix="/v1", tags=["recommendations"], responses=PROBLEM_RESPONSES)
 
@@ -47,8 +44,12 @@ RequestBody = Annotated[RecommendationRequest, Body(openapi_examples=RECOMMENDAT
 
 @router.post("/recommendations", response_model=Recommendations, responses=answered_with(RECOMMENDATIONS))
 async def recommend(request: RequestBody, recommender: RecommenderDep) -> Response:
-    """The items this user is most likely to want next; a user nobody has met gets a cold start."""
-    return await _recommend(recommender, request.user_id, request, wish_of(request))
+    """The items this user is most likely to want next; a user nobody has met gets a cold start.
+
+    A visitor without a `user_id` is named by their `session_id`, here and in their events; `user_id` in the answer
+    says by which name the platform knows them.
+    """
+    return await _recommend(recommender, request.subject, request, wish_of(request, recommender.scenarios))
 
 
 @router.get("/recommendations/{recommendation_id}", responses=answered_with(SHOWN_RECOMMENDATIONS))
@@ -64,21 +65,21 @@ async def recommend_to_user(
     user_id: UserId, query: Annotated[RecommendationQuery, Query()], recommender: RecommenderDep
 ) -> Response:
     """The short form of POST /v1/recommendations."""
-    return await _recommend(recommender, user_id, query)
+    return await _recommend(recommender, user_id, query, Wish(recommender.scenarios["home"]))
 
 
 async def _recommend(
     recommender: Recommender,
     user_id: str,
     wanted: RecommendationRequest | RecommendationQuery,
-    wish: Wish = PLAIN,
+    wish: Wish,
 ) -> Response:
     token = wanted.min_freshness_token
     ask = partial(recommender.recommend, user_id, wanted.n, wanted.exclude_item_ids, token, wish)
     try:
         # An answer is a fraction of a millisecond of work that a thread of its own would only interrupt; waiting for
-        # events and reading a query are another matter.
-        waits = wish.query is not None or recommender.has_to_wait(token)
+        # events, reading a query and explaining are another matter.
+        waits = wish.query is not None or wish.explain or recommender.has_to_wait(token)
         answer = await run_in_threadpool(ask) if waits else ask()
     except UnknownTokenError as error:
         raise ProblemError(422, str(error)) from None
@@ -95,14 +96,15 @@ def search(request: SearchBody, finder: SearchDep) -> SearchResults:
     return finder.search(request.query, request.n, request.user_id, request.filter)
 
 
-def wish_of(request: RecommendationRequest) -> Wish:
+def wish_of(request: RecommendationRequest, scenarios: Scenarios) -> Wish:
     """What is asked for beside the user."""
     return Wish(
-        scenario=SCENARIOS[request.scenario],
+        scenario=scenarios[request.scenario],
         query=request.query,
         item_filter=request.filter,
         diversity=request.diversity,
         with_item_ids=tuple(request.context.item_ids),
+        explain=request.explain,
     )
 
 

@@ -92,8 +92,9 @@ def make_worker(log, states, offsets, tmp_path):
     """Workers over the same log, store and offsets; each call is a process that starts anew."""
     started = []
 
-    def make(states_=states):
-        worker = NearlineWorker(log, states_, offsets, WorkerLock(tmp_path / "nearline.lock"))
+    def make(states_=states, *, is_dedicated=False):
+        locks = WorkerLock(tmp_path / "nearline.lock"), WorkerLock(tmp_path / "dedicated.lock")
+        worker = NearlineWorker(log, states_, offsets, locks[0], dedicated=locks[1], is_dedicated=is_dedicated)
         started.append(worker)
         return worker
 

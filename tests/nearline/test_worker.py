@@ -195,6 +195,33 @@ def test_a_second_process_stands_by_and_takes_over(log, states, make_worker, tmp
     assert states.load([user])[user].seen == {"i1", "i2"}
 
 
+def until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+def test_a_process_of_its_own_takes_the_work_from_whoever_has_it(log, states, make_worker, user):
+    api, own, spare = make_worker(), make_worker(is_dedicated=True), make_worker(is_dedicated=True)
+    api.start()
+    assert api.wait_until(log.append([event(user, 1)])[-1].sequence, 10)
+    assert not api.status().is_standby
+    own.start()
+    assert until(lambda: api.status().is_standby and not own.status().is_standby)
+    spare.start()
+    assert until(lambda: spare.status().is_standby)
+    sequence = log.append([event(user, 2)])[-1].sequence
+    assert api.wait_until(sequence, 10)
+    assert spare.wait_until(sequence, 10)
+    own.stop()
+    assert until(lambda: not spare.status().is_standby)
+    spare.stop()
+    assert until(lambda: not api.status().is_standby)
+    assert api.wait_until(log.append([event(user, 3)])[-1].sequence, 10)
+    assert states.load([user])[user].seen == {"i1", "i2", "i3"}
+
+
 def test_a_disk_that_takes_nothing_delays_and_loses_nothing(log, states, make_worker, tmp_path, user):
     with closing(sqlite3.connect(tmp_path / "offsets.db", isolation_level=None)) as offsets:
         full = "BEFORE INSERT ON offsets BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"

@@ -179,6 +179,7 @@ def serve():
                 time.sleep(0.02)
             url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
             assert wait_for(lambda: httpx.get(url + "/readyz").status_code == 200)
+            wait_for(lambda: not httpx.get(url + "/readyz").json()["warnings"], 5)  # popularity is read last
             return url
 
         yield start

@@ -65,7 +65,19 @@ BAD = {
     "naive time": (post(EVENTS, {**VIEW, "occurred_at": "2025-01-01T00:00:00"}), 422, "occurred_at"),
     "time beyond the calendar": (post(EVENTS, {**VIEW, "occurred_at": "0001-01-01T00:00:00+09:00"}), 422, "range"),
     # wrong requests
-    "no user to recommend to": (post(LISTS, {}), 422, "body.user_id"),
+    "no user to recommend to": (post(LISTS, {}), 422, "user_id is missing: send it, or the session_id"),
+    "a user and a session": (post(LISTS, {"user_id": "u1", "session_id": "s1"}), 422, "exclude each other"),
+    "a long session": (post(LISTS, {"session_id": "s" * 121}), 422, "body.session_id"),
+    "a visitor's long session": (
+        post(EVENTS, {"event_type": "view", "item_id": "i1", "session_id": "s" * 121}),
+        422,
+        "at most 120 characters",
+    ),
+    "a visitor's blank session": (
+        post(EVENTS, {"event_type": "view", "item_id": "i1", "session_id": "a b"}),
+        422,
+        "printable text without blanks",
+    ),
     "a list to recommend to": (post(LISTS, ["u1"]), 422, "body"),
     "blank user": (post(LISTS, {"user_id": " "}), 422, "printable text without blanks"),
     "long user": (post(LISTS, {"user_id": LONG_ID}), 422, "body.user_id"),

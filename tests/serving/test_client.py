@@ -61,6 +61,13 @@ def test_all_wishes_reach_the_ranking(client):
     assert ids(client.recommend("visitor", n=2, query="space number 5"))[0] == "space-5"
 
 
+def test_a_visitor_is_named_by_their_session_and_a_list_explained(client):
+    client.send({"event_type": "click", "session_id": "v1", "item_id": "space-4"})
+    first = client.recommend(None, 1, session_id="v1", explain=True)["items"][0]
+    assert first["item_id"] in {"space-3", "space-5"}
+    assert sum(each["contribution"] for each in first["explanation"]["contributions"]) == pytest.approx(first["score"])
+
+
 def test_more_events_than_a_request_holds_are_sent_in_several(client):
     events = [{"event_type": "view", "user_id": "visitor", "item_id": f"sea-{n % 9}"} for n in range(1_000)]
     told = client.send(*events, {"event_type": "view", "user_id": "visitor"}, *events[:1])

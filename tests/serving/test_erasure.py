@@ -81,7 +81,7 @@ def test_no_late_event_no_batch_and_no_replay_brings_an_erased_user_back(open_wo
     materialize(settings.home, full=True)  # from exports of before
     assert known(api) == unknown(api)
     api.__exit__(None, None, None)
-    with closing(SqliteOffsets(settings.log_path.with_name("offsets.db"))) as offsets:
+    with closing(SqliteOffsets(settings.offsets_path)) as offsets:
         offsets.commit(CONSUMER, 0)
     again = open_world()
     assert known(again) == unknown(again)

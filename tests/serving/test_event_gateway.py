@@ -102,3 +102,13 @@ def test_a_log_that_cannot_be_written_asks_for_the_events_again(gateway):
     with pytest.raises(ProblemError, match="send the same events again") as caught:
         send(gateway, view(1))
     assert (caught.value.status, caught.value.headers) == (503, {"retry-after": "1"})
+
+
+def test_a_full_disk_is_507_and_what_was_acknowledged_is_there(gateway):
+    gateway.log._writer.execute("PRAGMA max_page_count = 40")  # SQLite's own limit, met as a disk without room is
+    answers = []
+    with pytest.raises(ProblemError, match="disk is full: send the same events again once it has room") as caught:
+        for number in range(1_000):
+            answers.append(send(gateway, view(number)))
+    assert (caught.value.status, caught.value.headers) == (507, {"retry-after": "30"})
+    assert len(gateway.log.read(0, 1_000)) == len(answers) > 0

@@ -127,6 +127,18 @@ def test_what_was_turned_down_goes_and_pulls_nothing_up(api, user):
     assert item_ids(answer) == [item for item in before if item != "space-4"]
 
 
+def test_a_visitor_without_a_user_id_is_known_by_their_session(api, user):
+    click = {"event_type": "click", "session_id": user, "item_id": "space-4"}
+    token = post(api, click, event(f"other-{user}", "food-2", session_id=user))
+    asked = api.post("/v1/recommendations", json={"session_id": user, "n": 100, "min_freshness_token": token}).json()
+    assert set(item_ids(asked)[:2]) == {"space-3", "space-5"}
+    assert "food-2" in item_ids(asked)  # somebody's event with a user_id is theirs, whatever its session
+    assert asked["user_id"] == f"session:{user}"
+    profile = api.get(f"/v1/users/session:{user}/profile").json()
+    assert [each["item_id"] for each in profile["recent_events"]] == ["space-4"]
+    assert ask(api, user)["features_as_of"] is None  # a user of the same name is another
+
+
 def test_an_event_sent_twice_counts_once(api, user):
     click = event(user, "sea-5", event_id=f"twice-{user}")
     first, again = post(api, click), post(api, click)
