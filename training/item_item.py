@@ -36,6 +36,8 @@ class ItemItemConfig:
     """λ: how strongly weights shrink towards 0."""
     text_weight: float = 300.0
     """α: how much one dimension of text counts beside one user; 0 leaves text out."""
+    normalisation: float = 0.0
+    """γ: how far an item's weights are freed of how often it is met; 0 is EASE."""
     extra_rows: RowKind = "windows"
     """Rows beside the users' whole histories."""
     window: int = 20
@@ -124,9 +126,14 @@ def mirror_upper(matrix: NDArray[np.float32]) -> None:
         matrix[stop:, start:stop] = matrix[start:stop, stop:].T
 
 
-def weights_of(precision: NDArray[np.float32], width: int) -> Neighbours:
-    """B = −P / diag(P) by column, without its diagonal, cut to the strongest ``width`` of each row."""
-    scale = -1 / precision.diagonal()
+def weights_of(precision: NDArray[np.float32], width: int, normalisation: float = 0.0) -> Neighbours:
+    """B = −P / diag(P)^(1 − γ) by column, without its diagonal, cut to the strongest ``width`` of each row.
+
+    The less is known of an item, the larger is its P_jj, which EASE divides by: what is met often then leads the lists.
+    With a γ of .5 only half of that is left, as in partial correlations. NDCG@10 of this head alone on validation,
+    Online Retail: .0869 (0), .0881 (.2), .0861 (.5); MovieLens-small: .0568 (0), .0578 (.3), .0584 (.45).
+    """
+    scale = -(precision.diagonal() ** np.float32(normalisation - 1))
     items = np.empty((len(precision), min(width, len(precision))), dtype=np.int32)
     weights = np.empty(items.shape, dtype=np.float32)
     for start in range(0, len(precision), _BLOCK):
@@ -150,10 +157,11 @@ def fit_item_item(events: Events, vectors: NDArray[np.float32], config: ItemItem
         add_text_gram(gram, vectors[chosen], config.text_weight)
     precision = invert_in_place(gram, config.ridge)
     mirror_upper(precision)
-    fitted = weights_of(precision, config.neighbours)
+    fitted = weights_of(precision, config.neighbours, config.normalisation)
     if len(chosen) == n_items:
         return fitted
-    return joined(Core(chosen, precision, fitted), rows, vectors, config.text_weight, config.ridge)
+    core = Core(chosen, precision, fitted, config.normalisation)
+    return joined(core, rows, vectors, config.text_weight, config.ridge)
 
 
 def dense_items(events: Events, n_items: int, max_items: int) -> NDArray[np.int64]:

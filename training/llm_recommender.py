@@ -30,7 +30,7 @@ WHITENING = "whitening.safetensors"
 POPULARITY = "trend_all"
 """The head by whose normalised score ``LLMRecommender.debiased`` holds back what everybody knows."""
 RECENT_DECAY = Recency(a=0.5, session_decay=0.7, long_term_decay=0.7, start_decay=0.9)
-OWN_HISTORY_DECAY = Recency(a=0.5, session_decay=0.98, long_term_decay=0.98)
+OWN_HISTORY_DECAY = Recency(a=0.5, session_decay=1.0, long_term_decay=1.0)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ class Core:
     chosen: NDArray[np.int64]  # (C,) ascending
     precision: Weights  # (C, C) P
     fitted: Neighbours  # over the C items
+    normalisation: float = 0.0
+    """γ, by which weights are divided by less than the diagonal of the precision (``item_item.weights_of``)."""
 
 
 def joined(core: Core, rows: csr_matrix, vectors: Weights, text_weight: float, ridge: float) -> Neighbours:
@@ -75,8 +77,9 @@ def _blocks(
         gram = together.toarray() + np.float32(text_weight) * (short @ core_vectors.T)
         own = np.asarray(met.multiply(met).sum(axis=1)).ravel() + text_weight * np.square(short).sum(axis=1)
         left = np.maximum(own + ridge - np.einsum("tc,tc->t", gram, spoken), ridge)[:, None]
-        for_core = VOICE * (spoken / left) / (diagonal + np.square(spoken) / left)
-        yield rare, spoken.T.astype(np.float32), for_core.astype(np.float32)
+        for_core = VOICE * (spoken / left) / (diagonal + np.square(spoken) / left) ** (1 - core.normalisation)
+        for_rare = spoken / left**core.normalisation
+        yield rare, for_rare.T.astype(np.float32), for_core.astype(np.float32)
 
 
 def _merged(

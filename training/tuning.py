@@ -51,7 +51,7 @@ def choose_item_item(
     seed: int,
     until: float = ENDLESS,
 ) -> ItemItemConfig:
-    """Rows, ridge and text weight, on the most met items only: the fit costs the cube of their number."""
+    """Rows, ridge, text weight, normalisation: on the most met items only, as a fit costs the cube of their number."""
     max_items, max_events = limits
     kept = dense_items(snapshot.training, snapshot.n_items, max_items)
     small = snapshot.restricted(kept)
@@ -74,6 +74,7 @@ def choose_item_item(
             best = stronger
     more_text = [replace(best, text_weight=best.text_weight * ratio) for ratio in (1 / 3, 3.0)]
     best, _ = best_of([best, *more_text], judge, until)
+    best, _ = best_of([best, *(replace(best, normalisation=share) for share in (0.2, 0.4, 0.6))], judge, until)
     if best.extra_rows == "windows":
         best, _ = best_of([best, *(replace(best, window=window) for window in (10, 50))], judge, until)
     return best
@@ -177,7 +178,8 @@ def starts_and_insides(snapshot: Snapshot, size: int, seed: int) -> Targets:
 
     Where sessions are long nearly every event lies inside one, but a visit begins with a start: both must be learned.
     """
-    targets = snapshot.targets().thinned(8 * size, seed)
+    targets = snapshot.targets()
+    targets = _some_of_each_list(targets, size, seed) if snapshot.one_list else targets.thinned(8 * size, seed)
     inside = snapshot.histories(targets).is_inside_session
     dice = np.random.default_rng(seed)
     starts, insides = (dice.permutation(np.flatnonzero(rows)) for rows in (~inside, inside))
@@ -186,6 +188,14 @@ def starts_and_insides(snapshot: Snapshot, size: int, seed: int) -> Targets:
     chosen[starts[:n_starts]] = True
     chosen[insides[: size - n_starts]] = True
     return targets.where(chosen)
+
+
+def _some_of_each_list(targets: Targets, size: int, seed: int) -> Targets:
+    """About ``size`` targets, as many of each list as there are: a list counts once, however much it should hold."""
+    order = np.random.default_rng(seed).permutation(len(targets))
+    order = order[np.argsort(targets.list_of[order], kind="stable")]
+    place = np.arange(len(order)) - targets.list_starts[targets.list_of[order]]
+    return targets.where(np.sort(order[place < -(-size // len(targets.list_starts))]))
 
 
 def starts_of_sessions(snapshot: Snapshot, size: int, seed: int) -> Targets:

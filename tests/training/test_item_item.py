@@ -66,12 +66,25 @@ def test_an_item_that_nobody_met_is_reached_by_its_text():
     assert found[2, 3] > found[0, 3]
 
 
-def test_beyond_the_dense_size_each_rare_item_has_the_weights_of_a_dense_problem_with_it():
+def test_normalisation_divides_by_less_of_what_is_known_of_an_item():
+    met = events([0, 1, 2], [0, 1], [0, 3], [2, 3, 0])
+    config = ItemItemConfig(ridge=2.0, text_weight=0, extra_rows="none", neighbours=4)
+    rows = user_rows(met, 4).toarray()
+    precision = np.linalg.inv(rows.T @ rows + 2.0 * np.eye(4))
+    found = dense(fit_item_item(met, np.zeros((4, 1), dtype=np.float32), replace(config, normalisation=0.5)))
+    expected = -precision / np.sqrt(np.diag(precision))
+    np.fill_diagonal(expected, 0)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("normalisation", [0.0, 0.4])
+def test_beyond_the_dense_size_each_rare_item_has_the_weights_of_a_dense_problem_with_it(normalisation):
     met = events([0, 1, 2, 4], [0, 1, 3], [0, 1, 2, 3], [2, 0, 4], [1, 2, 3])
     vectors = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)  # nobody met item 5
     shorter = vectors * np.array([1, 1, 1, 1, TEXT_LENGTH, TEXT_LENGTH], dtype=np.float32)[:, None]
     core = [0, 1, 2, 3]
     config = ItemItemConfig(ridge=1.5, text_weight=0.7, extra_rows="none", neighbours=4, max_items=4)
+    config = replace(config, normalisation=normalisation)
     found = dense(fit_item_item(met, vectors, config))
     for rare in (4, 5):
         with_it = dense(fit_item_item(*only(met, shorter, [*core, rare]), replace(config, max_items=5)))
