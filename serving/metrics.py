@@ -93,7 +93,7 @@ class MeasureRequests:
         try:
             await self._app(scope, receive, send_noting_status)
         finally:
-            route = getattr(scope.get("route"), "path", "(none)")
+            route = getattr(scope.get("route"), "path_format", "(none)")
             method = scope["method"] if scope["method"] in _METHODS else "OTHER"
             self._metrics.note_request(route, method, status, time.perf_counter() - started)
 

@@ -15,7 +15,9 @@ router = APIRouter(prefix="/v1", tags=["items"], responses=PROBLEM_RESPONSES)
 ItemId = Annotated[Identifier, Path(description="As in the events", examples=["318"])]
 
 
-@router.put("/items/{item_id}", responses=answered_with(ITEM_STORED), openapi_extra={"requestBody": ITEM_REQUEST_BODY})
+@router.put(
+    "/items/{item_id:path}", responses=answered_with(ITEM_STORED), openapi_extra={"requestBody": ITEM_REQUEST_BODY}
+)
 def put_item(item_id: ItemId, body: JsonBodyDep, items: ItemsDep) -> ItemStored:
     """Tell of a new item, or of one that has changed: the body replaces all that was known of it.
 
@@ -25,13 +27,13 @@ def put_item(item_id: ItemId, body: JsonBodyDep, items: ItemsDep) -> ItemStored:
     return items.put(item_id, body)
 
 
-@router.get("/items/{item_id}", responses=answered_with(ITEM))
+@router.get("/items/{item_id:path}", responses=answered_with(ITEM))
 def get_item(item_id: ItemId, items: ItemsDep) -> ItemDetails:
     """All that is known of an item. 404: it was never told of; 410: it was deleted."""
     return items.get(item_id)
 
 
-@router.delete("/items/{item_id}", responses=answered_with(ITEM_DELETED))
+@router.delete("/items/{item_id:path}", responses=answered_with(ITEM_DELETED))
 def delete_item(item_id: ItemId, items: ItemsDep) -> ItemDeleted:
     """Hide an item everywhere from the next answer on, whoever told of it. 410: it was deleted before."""
     return items.delete(item_id)

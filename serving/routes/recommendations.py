@@ -59,7 +59,7 @@ def shown_recommendations(recommendation_id: RecommendationId, lists: ShownDep) 
 
 
 @router.get(
-    "/users/{user_id}/recommendations", response_model=Recommendations, responses=answered_with(RECOMMENDATIONS)
+    "/users/{user_id:path}/recommendations", response_model=Recommendations, responses=answered_with(RECOMMENDATIONS)
 )
 async def recommend_to_user(
     user_id: UserId, query: Annotated[RecommendationQuery, Query()], recommender: RecommenderDep
@@ -108,7 +108,7 @@ def wish_of(request: RecommendationRequest, scenarios: Scenarios) -> Wish:
     )
 
 
-@router.get("/items/{item_id}/similar", responses=answered_with(SIMILAR_ITEMS))
+@router.get("/items/{item_id:path}/similar", responses=answered_with(SIMILAR_ITEMS))
 def similar_items(
     item_id: ItemId, query: Annotated[SimilarQuery, Query()], finder: SimilarDep, items: ItemsDep
 ) -> SimilarItems:
@@ -122,7 +122,7 @@ def similar_items(
         raise ProblemError(503, str(error), headers={"retry-after": "5"}) from None
 
 
-@router.get("/users/{user_id}/profile", responses=answered_with(PROFILE))
+@router.get("/users/{user_id:path}/profile", responses=answered_with(PROFILE))
 def profile(user_id: UserId, profiles: ProfilesDep) -> Profile:
     """What the platform believes about this user, and from which events."""
     return profiles.profile(user_id)

@@ -16,7 +16,7 @@ UserId = Annotated[Identifier, Path(description="As in the events", examples=["4
 
 
 @router.delete(
-    "/users/{user_id}",
+    "/users/{user_id:path}",
     status_code=status.HTTP_202_ACCEPTED,
     responses=answered_with(USER_ERASED, status.HTTP_202_ACCEPTED),
 )

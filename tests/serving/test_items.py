@@ -1,5 +1,7 @@
 """Single items over HTTP: durable before the answer, ranked by their text at once, gone everywhere when deleted."""
 
+from urllib.parse import quote
+
 import pytest
 
 SPACE_STATION = {"title": "A space station beyond Mars", "categories": ["Space"], "tags": ["family"], "price": 12.5}
@@ -27,6 +29,16 @@ def test_an_item_is_recommended_by_its_text_as_soon_as_it_is_put(reading_home, o
     assert "space-0" in similar(api, "station", 2)  # Voyage to Mars
     assert "station" in similar(api, "space-0", 2)
     assert "station" in listed(api)
+
+
+@pytest.mark.parametrize("item_id", ["kits/red&blue", "100%", "a/similar/b", "東京?#"])
+def test_an_id_is_any_id_in_an_address_too(reading_home, open_api, eventually, item_id):
+    api, path = open_api(reading_home), f"/v1/items/{quote(item_id, safe='')}"
+    assert api.put(path, json=SPACE_STATION).status_code == 200
+    assert api.get(path).json()["item_id"] == item_id
+    assert eventually(lambda: api.get(f"{path}/similar").status_code == 200)
+    assert api.delete(path).status_code == 200
+    assert api.get(path).status_code == 410
 
 
 def test_an_item_outlives_a_restart(reading_home, open_api, eventually):
