@@ -26,18 +26,28 @@ class Page:
 
     def command(self, method, **parameters):
         """Give a command of the browser's protocol, and return its result."""
+        answer = self._ask(method, parameters)
+        assert "result" in answer, f"{method}: {answer}"
+        return answer["result"]
+
+    def _ask(self, method, parameters):
         number = next(self._numbers)
         self._connection.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while (answer := json.loads(self._connection.recv(timeout=30))).get("id") != number:
             is_error = answer["params"].get("entry", {}).get("level") == "error"
             if is_error or answer["method"] == "Runtime.exceptionThrown":
                 self.errors.append(answer["params"])
-        assert "result" in answer, f"{method}: {answer}"
-        return answer["result"]
+        return answer
 
     def evaluate(self, expression):
-        """The value of some JavaScript."""
-        return self.command("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        """The value of some JavaScript; asked again where the page has just left for another address."""
+        end = time.monotonic() + SECONDS
+        while "result" not in (
+            answer := self._ask("Runtime.evaluate", {"expression": expression, "returnByValue": True})
+        ):
+            assert "navigated" in answer["error"]["message"] and time.monotonic() < end, answer
+            time.sleep(0.1)
+        return answer["result"]["result"].get("value")
 
     def go(self, url):
         """Leave for another address, which may not be there yet when this returns."""
