@@ -39,6 +39,8 @@ def _away(*paths: Path) -> Iterator[None]:
         yield
     finally:
         for path in there:
+            if path.exists():  # somebody has made another meanwhile
+                path.rename(path.with_name(f"{path.name}.meanwhile"))
             path.with_name(f"{path.name}.away").rename(path)
 
 

@@ -32,7 +32,7 @@ def test_an_interrupted_ingestion_says_so_and_goes_on_to_the_same_books(tmp_path
     whole = start(tmp_path / "whole", "ingest", "demo")
     assert whole.wait(300) == 0
     process = start(tmp_path / "home", "ingest", "demo")
-    while process.poll() is None and not list((tmp_path / "home").rglob("*.parquet")):
+    while process.poll() is None and not any((tmp_path / "home").rglob("*")):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)

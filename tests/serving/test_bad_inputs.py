@@ -128,7 +128,7 @@ BAD = {
     # wrong addresses
     "unknown path": (get("/v2/recommendations"), 404, "/docs lists every path"),
     "wrong method": (get(EVENTS), 405, "GET is not possible"),
-    "deletion": (("DELETE", "/v1/users/u1/profile", {}), 405, "DELETE is not possible"),
+    "deletion": (("DELETE", "/v1/search", {}), 405, "DELETE is not possible"),
     "no lineage yet": (get("/lineage/"), 404, "freshet transform"),
     "out of the lineage": (get("/lineage/..%2f..%2flog%2fevents.db"), 404, "dbt has written no"),
 }
