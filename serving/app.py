@@ -6,12 +6,13 @@ from importlib.metadata import version
 from typing import Any, TypedDict
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from freshet.settings import Settings
 from serving.body_limit import BodyLimit
 from serving.metrics import MeasureRequests, Metrics
 from serving.problems import install_problem_handlers
-from serving.protection import RequireApiKey, SecurityHeaders, document_keys
+from serving.protection import DOCS_SCRIPTS, RequireApiKey, SecurityHeaders, document_keys
 from serving.routes import events, front, health, items, recommendations, users
 from serving.routes.status import status_router
 from serving.runtime import Runtime
@@ -42,7 +43,15 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             runtime.stop()
 
-    app = FastAPI(title="Freshet", version=version("freshet"), description=_DESCRIPTION, lifespan=lifespan)
+    # Its page at /docs is served by ourselves: FastAPI's own runs scripts from another host, and is blank without one.
+    app = FastAPIOffline(
+        redoc_url=None,
+        static_url=DOCS_SCRIPTS,
+        title="Freshet",
+        version=version("freshet"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+    )
     # The last one added sees the request first: everything is measured, refusals too.
     app.add_middleware(BodyLimit)
     if settings.api_auth == "keys":

@@ -16,10 +16,13 @@ from serving.api_keys import ApiKey
 from serving.api_keys import Scope as KeyScope
 from serving.problems import ProblemResponse, problem_response
 
+DOCS_SCRIPTS: Final = "/docs-scripts"
+"""Where the files of the page /docs lie."""
 OPEN_PATHS: Final = frozenset(
     {
         *("/", "/front.js", "/shop", "/shop.js"),
-        *("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/healthz", "/readyz"),
+        *("/docs", "/docs/oauth2-redirect", "/openapi.json", "/healthz", "/readyz"),
+        *(f"{DOCS_SCRIPTS}/{name}" for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png")),
     }
 )
 """Pages without data, and what load balancers ask."""
