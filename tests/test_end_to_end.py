@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import time
-import warnings
 from datetime import UTC, datetime
 
 import numpy as np
@@ -25,9 +24,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module", params=["movielens-small", "demo"])
 def world(request, tmp_path_factory, free_ports, outside_environment):
     if request.param == "movielens-small" and movielens_folder(outside_environment) is None:
-        message = "SKIPPED: no MovieLens under FRESHET_DATASETS_DIR, so the chain was NOT tested on real data"
-        warnings.warn(message, stacklevel=1)
-        pytest.skip(message)
+        pytest.skip("no MovieLens under FRESHET_DATASETS_DIR: the chain was NOT tested on real data")
     home = tmp_path_factory.mktemp(request.param)
     api, mlflow, airflow = free_ports(3)
     environment = {
