@@ -39,8 +39,6 @@ def _away(*paths: Path) -> Iterator[None]:
         yield
     finally:
         for path in there:
-            if path.exists():  # somebody has made another meanwhile
-                path.rename(path.with_name(f"{path.name}.meanwhile"))
             path.with_name(f"{path.name}.away").rename(path)
 
 
@@ -106,7 +104,6 @@ def _store(home: Path) -> Path:
 
 
 FAULTS = (
-    Fault("MLflow stopped", lambda home, _: _away(home / "mlflow"), frozenset({"registry"})),
     Fault("online store damaged", lambda home, _: _damaged(home), frozenset({"online_store"})),
     Fault("online store read-only", lambda home, _: _read_only(_store(home)), frozenset({"freshness"})),
     Fault("online store locked", lambda home, _: _locked(_store(home)), frozenset({"freshness"})),
@@ -118,4 +115,6 @@ FAULTS = (
     Fault("event log read-only", lambda home, _: _read_only(_log(home)), frozenset({"event_log"}), True),
     Fault("event log locked", lambda home, _: _locked(_log(home)), frozenset({"event_log"}), True),
     Fault("disk full", lambda _, pid: _disk_full(pid), frozenset({"event_log"}), True),
+    # Last, when the API has long opened the registry: where there is none, MLflow makes an empty one at first sight.
+    Fault("MLflow stopped", lambda home, _: _away(home / "mlflow"), frozenset({"registry"})),
 )
