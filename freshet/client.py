@@ -218,7 +218,7 @@ class Client:
         longest_wait_seconds: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """A request that is answered with 429 or 503, or with nothing, is sent up to ``tries`` times.
+        """A request that is answered with one of BUSY, or with nothing, is sent up to ``tries`` times.
 
         Before the next try it waits as long as ``Retry-After`` says, or one second; it gives up at once where that is
         longer than ``longest_wait_seconds``.

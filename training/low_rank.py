@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.backbones import TUNING, Backbone, file_sha256
+from training.backbones import TUNING, Backbone, BackboneError, file_sha256
 from training.text_tower import TextEncoder
 
 if TYPE_CHECKING:
@@ -111,8 +111,6 @@ def write_tuned_backbone(folder: Path, base: Backbone, adapted: LowRank, facts: 
 def _linear_maps(model: Any, layers: int | None) -> list[str]:
     """Names of the linear maps in the last ``layers`` layers, or in all."""
     import torch
-
-    from training.backbones import BackboneError
 
     found = [
         (name, int(match[1]))

@@ -120,10 +120,7 @@ class TextEncoder:
 
     def encode_in_chunks(self, texts: Sequence[str]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
         """Row numbers and their vectors, shortest texts first, about 512 at a time."""
-        yield from self.encode_tokens(self.tokenize(texts))
-
-    def encode_tokens(self, tokens: list[list[int]]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-        """The same of what ``tokenize`` gave."""
+        tokens = self.tokenize(texts)
         rows: list[int] = []
         vectors: list[NDArray[np.float32]] = []
         for batch in _batches([len(ids) for ids in tokens]):

@@ -122,7 +122,8 @@ def tune_texts(settings: Settings, config: TrainConfig, tuning: TuningConfig) ->
     encoder = TextEncoder(backbone, in_float32=True)
     layers = tuning.layers or (None if encoder.device == "cuda" else LAYERS_ON_CPU)
     adapted = LowRank(encoder, tuning.rank, layers, tuning.learning_rate, tuning.seed)
-    tokens = encoder.tokenize([backbone.prefix("document") + text for text in snapshot.texts])
+    texts = [backbone.prefix("document") + text for text in snapshot.texts]
+    tokens = encoder.tokenize(texts)
     curve = _curve_so_far(folder) or [{"epoch": 0, "quality": aim.quality(before)}]
     for epoch in range(len(curve), tuning.epochs + 1):
         if epoch > 1:
@@ -130,7 +131,7 @@ def tune_texts(settings: Settings, config: TrainConfig, tuning: TuningConfig) ->
         mean_loss = _epoch(adapted, tokens, snapshot, tuning, epoch, aim.loss)
         folder.mkdir(parents=True, exist_ok=True)
         adapted.save(_checkpoint(folder, epoch))
-        found = aim.quality(_encode(encoder, tokens, backbone.width))
+        found = aim.quality(encoder.encode(texts))
         curve.append({"epoch": epoch, "quality": found, "loss": mean_loss})
         write_text(folder / "curve.json", json.dumps(curve))
         logger.info("text tuning", extra=curve[-1])
@@ -270,13 +271,6 @@ def _steps(
         some = [windows[number] for number in order[start : start + tuning.windows_per_step]]
         items = np.unique(np.concatenate(some))
         yield items, [np.searchsorted(items, window) for window in some]
-
-
-def _encode(encoder: TextEncoder, tokens: list[list[int]], width: int) -> NDArray[np.float32]:
-    vectors = np.empty((len(tokens), width), dtype=np.float32)
-    for rows, chunk in encoder.encode_tokens(tokens):
-        vectors[rows] = chunk
-    return vectors
 
 
 def _checkpoint(folder: Path, epoch: int) -> Path:

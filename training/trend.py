@@ -12,7 +12,7 @@ WINDOWS = ("trend_1d", "trend_7d", "trend_30d", "trend_all")
 """Names of the parts that are columns of a popularity table, in their order."""
 NEW = "trend_new"
 TRENDS = (*WINDOWS, NEW)
-_WEEK, _ALL = 1, 3
+_WEEK, _ALL = WINDOWS.index("trend_7d"), WINDOWS.index("trend_all")
 _KNOWN = 5.0
 """Interactions at training with which an item counts half as new."""
 
