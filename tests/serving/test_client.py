@@ -8,7 +8,7 @@ from typing import is_typeddict
 
 import pytest
 
-from freshet import client as module
+from freshet import client_types as module
 from freshet.client import ApiError, Client
 from serving import schemas
 from serving.api_keys import SqliteApiKeys
