@@ -115,6 +115,5 @@ FAULTS = (
     Fault("event log read-only", lambda home, _: _read_only(_log(home)), frozenset({"event_log"}), True),
     Fault("event log locked", lambda home, _: _locked(_log(home)), frozenset({"event_log"}), True),
     Fault("disk full", lambda _, pid: _disk_full(pid), frozenset({"event_log"}), True),
-    # Last, when the API has long opened the registry: where there is none, MLflow makes an empty one at first sight.
     Fault("MLflow stopped", lambda home, _: _away(home / "mlflow"), frozenset({"registry"})),
 )

@@ -87,11 +87,12 @@ def challenger(tracking_uri: str) -> ModelVersion:
 
 def by_alias(tracking_uri: str, alias: str) -> ModelVersion | None:
     """The version an alias points to. Creates nothing: before the first training there is no database yet."""
-    database = database_path(tracking_uri)
-    if database is not None and not database.is_file():
+    if not _is_there(tracking_uri):
         return None
     from mlflow.exceptions import MlflowException
 
+    if not _is_there(tracking_uri):  # that took seconds; where the file has gone since, MLflow would make an empty one
+        return None
     try:
         return _from_mlflow(tracking_uri, client_of(tracking_uri).get_model_version_by_alias(MODEL_NAME, alias))
     except MlflowException as error:
@@ -99,6 +100,11 @@ def by_alias(tracking_uri: str, alias: str) -> ModelVersion | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
+
+
+def _is_there(tracking_uri: str) -> bool:
+    database = database_path(tracking_uri)
+    return database is None or database.is_file()
 
 
 def get_version(tracking_uri: str, version: int) -> ModelVersion:
@@ -111,8 +117,7 @@ def get_version(tracking_uri: str, version: int) -> ModelVersion:
 
 def versions(tracking_uri: str) -> list[ModelVersion]:
     """All versions, newest first."""
-    database = database_path(tracking_uri)
-    if database is not None and not database.is_file():
+    if not _is_there(tracking_uri):
         return []
     client = client_of(tracking_uri)
     aliases: dict[int, list[str]] = {}

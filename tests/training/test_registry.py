@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from training import registry
 from training.bundle import BundleError, verify
-from training.tracking import log_bundle, training_run
+from training.tracking import log_bundle, prepare_tracking, training_run
 
 
 @pytest.fixture
@@ -126,3 +128,22 @@ def test_a_tampered_artifact_is_never_handed_out(tracking_uri, register, tmp_pat
     with pytest.raises(BundleError, match=r"item_item_items\.npy was altered"):
         registry.download(version, tmp_path)
     assert list((tmp_path / "bundles").iterdir()) == []
+
+
+def test_a_registry_that_goes_away_while_mlflow_is_loaded_is_not_made_anew(tmp_path):
+    database = tmp_path / "mlflow" / "mlflow.db"
+    code = (
+        "import os, pathlib, sys\n"
+        "database = pathlib.Path(sys.argv[1])\n"
+        "class Away:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'mlflow':\n"
+        "            database.parent.rename(database.parent.with_name('away'))\n"
+        "sys.meta_path.insert(0, Away())\n"
+        "from training.registry import champion\n"
+        "assert champion(f'sqlite:///{database}') is None\n"
+    )
+    prepare_tracking(f"sqlite:///{database}")
+    subprocess.run([sys.executable, "-c", code, str(database)], check=True)
+    assert (tmp_path / "away" / "mlflow.db").is_file()
+    assert not database.parent.exists()
