@@ -24,6 +24,8 @@ POLL_SECONDS: Final = 0.05
 """How soon events that another process appended are noticed; our own process wakes the worker at once."""
 DEDICATED_POLL_SECONDS: Final = 0.01
 """The same for a process of its own, which nobody wakes and whose interpreter nobody else needs."""
+GATHER_SECONDS: Final = 0.005
+"""How long events are let come together for one round, which costs one as much as a few, where nobody waits for it."""
 WAITED_FOR_SECONDS: Final = 0.005
 """How soon a process that stands by hears how far the worker has come, while somebody waits for it."""
 RETRY_SECONDS: Final = 0.5
@@ -68,7 +70,7 @@ class NearlineWorker:
         self._dedicated, self._is_dedicated = dedicated, is_dedicated
         self._poll_seconds = DEDICATED_POLL_SECONDS if is_dedicated else POLL_SECONDS
         self._n_waiting = 0
-        self._wake = threading.Event()
+        self._wake, self._hurry = threading.Event(), threading.Event()
         self._stopping = threading.Event()
         self._advanced = threading.Condition()
         self._position = self._committed = offsets.load(CONSUMER)
@@ -84,6 +86,7 @@ class NearlineWorker:
     def stop(self) -> None:
         """Finish the round at hand and end; what is left in the log is folded after the next start."""
         self._stopping.set()
+        self._hurry.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -101,6 +104,7 @@ class NearlineWorker:
             return True
         with self._advanced:
             self._n_waiting += 1
+            self._hurry.set()
             self.wake()
             try:
                 return self._advanced.wait_for(lambda: self._position >= sequence, timeout)
@@ -159,9 +163,15 @@ class NearlineWorker:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
-            if not self._round():
+            n_found = self._round()
+            if n_found >= BATCH_SIZE:
+                continue
+            if not n_found:
                 is_waited_for = self._is_standby and self._n_waiting
                 self._wake.wait(WAITED_FOR_SECONDS if is_waited_for else self._poll_seconds)
+            if not self._n_waiting:
+                self._hurry.wait(GATHER_SECONDS)
+            self._hurry.clear()
 
     def _goes_first(self) -> bool:
         """No other process wants to do this alone."""
@@ -191,21 +201,21 @@ class NearlineWorker:
             position = 0
         self._advance(max(0, position - REWIND))
 
-    def _round(self) -> bool:
+    def _round(self) -> int:
         """One round that survives a failing store, log or disk: nothing is committed, the same events come again."""
         try:
-            busy = self._work()
+            n_found = self._work()
         except (OnlineStoreError, sqlite3.Error) as error:
             if self._last_error is None:
                 logger.warning("nearline push failed, will retry", extra={"error": str(error)})
             self._last_error = str(error)
             self._stopping.wait(RETRY_SECONDS)
-            return True
+            return 0
         self._last_error = None
-        return busy
+        return n_found
 
-    def _work(self) -> bool:
+    def _work(self) -> int:
         if self._is_the_worker():
-            return self.run_once() > 0
+            return self.run_once()
         self._advance(self._offsets.load(CONSUMER))
-        return False
+        return 0

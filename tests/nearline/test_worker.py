@@ -158,6 +158,36 @@ def test_an_appended_event_is_visible_within_milliseconds(log, states, make_work
     assert sorted(took)[len(took) // 2] < 0.5  # usually 10 ms; a loaded machine must not fail the build
 
 
+class Counting:
+    """The real store, and how often it was written."""
+
+    def __init__(self, states):
+        self._states, self.n_saves = states, 0
+
+    def load(self, user_ids):
+        return self._states.load(user_ids)
+
+    def save(self, changed):
+        self._states.save(changed)
+        self.n_saves += 1
+
+
+def test_events_that_nobody_waits_for_are_folded_together(log, states, make_worker, user, monkeypatch):
+    monkeypatch.setattr("nearline.worker.GATHER_SECONDS", 60.0)
+    counting = Counting(states)
+    worker = make_worker(counting)
+    worker.start()
+    assert worker.wait_until(log.append([event(user, 0)])[-1].sequence, 10)
+    counting.n_saves = 0
+    for number in range(1, 30):
+        log.append([event(user, number)])
+        worker.wake()
+    assert worker.wait_until(log.append([event(user, 30)])[-1].sequence, 10)  # which ends the gathering
+    worker.stop()
+    assert 1 <= counting.n_saves <= 2
+    assert states.load([user]) == {user: folded([event(user, number) for number in range(31)])}
+
+
 def test_searches_and_impressions_only_move_the_position(log, states, make_worker, user):
     log.append([event(user, 1, event_type="impression"), event(user, 2, event_type="tag")])
     worker = make_worker()
