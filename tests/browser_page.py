@@ -107,7 +107,9 @@ def opened_page(browser, folder, url):
             assert process.poll() is None, "the browser has ended"
             time.sleep(0.05)
         address = f"http://127.0.0.1:{port_file.read_text().split()[0]}/json"
+        end = time.monotonic() + SECONDS
         while not (pages := [page for page in httpx.get(address).json() if page["url"].startswith(url)]):
+            assert time.monotonic() < end, f"the browser does not open {url}"
             time.sleep(0.05)
         with connect(pages[0]["webSocketDebuggerUrl"], max_size=None) as connection:
             yield Page(connection)

@@ -1,9 +1,12 @@
 """The pages in MLflow that the front page and Airflow link to, in a real browser."""
 
+import json
 import os
 import subprocess
 from contextlib import ExitStack
+from urllib.parse import quote
 
+import mlflow
 import pytest
 
 from commands.services import QUIET, answers, mlflow_command
@@ -12,6 +15,7 @@ from serving.platform_status import MLFLOW, platform_status
 from tests.judged import results_per_user
 from training.promotion import promote
 from training.registry import version_url
+from training.tracking import training_run
 
 pytestmark = pytest.mark.slow
 
@@ -53,3 +57,21 @@ def test_the_page_of_a_version_that_did_not_go_live_begins_with_the_reason(
     page.wait_for("/@\\s*challenger/.test(document.body.innerText)", "the alias")
     page.go(version_url(settings.mlflow_url, champion))
     page.shows(f"Version {champion}", "Verdict: champion. Why: the first champion; popularity: +300.0%")
+
+
+def test_two_trainings_stand_beside_each_other_metric_by_metric(serve_mlflow, open_page, tmp_path):
+    settings = Settings(home=tmp_path / "home")
+    runs = []
+    for ndcg in (0.0512, 0.0733):
+        with training_run(settings.tracking_uri, f"train {ndcg}") as run:
+            mlflow.log_metrics({"test/recommender/ndcg_at_10": ndcg, "test/ease/ndcg_at_10": 0.0405})
+            mlflow.log_param("epochs", 3)
+        runs.append(run.info)
+    settings = serve_mlflow(settings)
+    page = open_page(f"{settings.mlflow_url}/#/experiments/{runs[0].experiment_id}")
+    asked = {"runs": [run.run_id for run in runs], "experiments": [runs[0].experiment_id]}
+    query = "&".join(f"{name}={quote(json.dumps(ids))}" for name, ids in asked.items())
+    page.go(f"{settings.mlflow_url}/#/compare-runs?{query}")
+    page.shows(
+        "Comparing 2 Runs", "train 0.0512", "train 0.0733", "test/recommender/ndcg_at_10", "0.051", "0.073", "epochs"
+    )
