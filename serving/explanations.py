@@ -16,12 +16,14 @@ from serving.reasons import Explainer
 from serving.schemas import Contribution, Explanation, HistoryTerm
 from serving.snapshot import ServedModel
 from training.history import HistoryBatch
+from training.llm_recommender import TEXT
 from training.neighbours import Neighbours
 from training.new_items import GrownNeighbours
+from training.newness import TEXT_NEW
 
 MAX_ITEMS: Final = 5
 """Items of the history that an explanation names for each head."""
-_SUMS: Final = frozenset({"item_item", "transitions", "text", "own_history"})
+_SUMS: Final = frozenset({"item_item", "transitions", TEXT, TEXT_NEW, "own_history"})
 
 Terms = NDArray[np.float32]
 

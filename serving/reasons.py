@@ -16,13 +16,15 @@ from serving.catalogue import Catalogue
 from serving.snapshot import ServedModel
 from training.blend import regime_of
 from training.history import HistoryBatch
-from training.llm_recommender import HEADS
+from training.llm_recommender import HEADS, TEXT
 from training.neighbours import Neighbours
+from training.newness import TEXT_NEW
 
 _SENTENCES: Final[Mapping[str, str]] = {
     "item_item": "Goes with {title}, which you chose.",
     "transitions": "Often chosen soon after {title}, which you chose.",
-    "text": "Reads like {title}, which you chose.",
+    TEXT: "Reads like {title}, which you chose.",
+    TEXT_NEW: "New, and reads like {title}, which you chose.",
     "own_history": "You chose {title} before.",
     "sequence": "Fits what you did lately, last {title}.",
 }

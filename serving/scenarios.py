@@ -29,7 +29,7 @@ class Scenario:
     """``context.item_ids`` are what the list goes with: they count as what the user does right now."""
     needs_query: bool = False
     cold_slots: int = 0
-    """Places of every list, never the first, for items that hardly anybody has met (``training.new_items.RARELY_MET``):
+    """Places of every list, never the first, for items that hardly anybody has met (``training.newness.RARELY_MET``):
     as many lines as are missing give way to the best of these, which come last."""
     rules: Rules = NO_RULES
     """What stands where for reasons of the shop."""

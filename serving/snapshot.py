@@ -20,7 +20,7 @@ from serving.online_features import Popularity
 from serving.placed_rules import PlacedRules
 from serving.rules import Rules
 from serving.schemas import ModelRef
-from training.new_items import RARELY_MET
+from training.newness import RARELY_MET
 
 if TYPE_CHECKING:
     from serving.text_tower import TextTower

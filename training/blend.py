@@ -7,14 +7,14 @@ more freedom were worse than one good head.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.history import HistoryBatch
 from training.metrics import ndcg, top_items
-from training.trend import TRENDS
+from training.newness import NEW_HEADS
 
 REGIMES = ("no_history", "start_short", "start_long", "inside_short", "inside_long")
 LONG_HISTORY = 20
@@ -27,9 +27,6 @@ _MIN_REGIME_EVENTS = 100
 _MAX_ROUNDS = 12
 _DRAWN = 200
 """Items drawn at random per event."""
-_MIN_COLD_EVENTS = 50
-NO_HISTORY = {"trend_7d": 0.5, "trend_30d": 1.0, "trend_all": 0.3}
-"""Weights for a user of whom nothing is known, until validation has seen enough of them."""
 K = 10
 
 
@@ -86,6 +83,14 @@ class Candidates:
         for head in used:
             scores += weights[head] * self.values[head]
         return scores, weights[used] @ self.target_values[used]
+
+    def quality_of(self, table: NDArray[np.float32]) -> float:
+        """Mean NDCG@10 of weights by regime (len(REGIMES), H)."""
+        total = 0.0
+        for number, weights in enumerate(table):
+            some = self.where(self.regime == number)
+            total += float(some.quality(*some.mixed(weights)).sum())
+        return total / len(self.user)
 
     def quality(self, scores: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
         """(M,) NDCG@10; a candidate of equal score counts half."""
@@ -144,7 +149,8 @@ class Blend:
     heads: tuple[str, ...]
     weights: NDArray[np.float32]  # (len(REGIMES), H)
     report: dict[str, float]
-    """NDCG@10 on validation: of fixed weights, of the table, and of each half judged by the other."""
+    """NDCG@10 on validation: of fixed weights, of the table before and after new items were favoured, and what each
+    regime's own weights gain on users they were not found on."""
 
     def table(self) -> dict[str, dict[str, float]]:
         """Weights by regime and head, for logs and people; heads of no weight are left out."""
@@ -163,11 +169,14 @@ def _mixed(scores: Mapping[str, NDArray[np.float32]], weights: NDArray[np.float3
     return total
 
 
-def fit_blend(candidates: Candidates, seed: int) -> Blend:
-    """Fixed weights for all moments, then a regime's own ones where they prove themselves."""
+def fit_blend(candidates: Candidates, without_history: NDArray[np.float32], seed: int) -> Blend:
+    """Fixed weights for all moments, then a regime's own ones where they prove themselves.
+
+    ``without_history`` (H,) are the weights for a user of whom nothing is known (``tuning.choose_without_history``).
+    """
     fixed = search_weights(candidates)
     weights = np.tile(fixed, (len(REGIMES), 1))
-    weights[0] = _without_history(candidates)
+    weights[0] = without_history
     report = {"fixed": _mean_quality(candidates, fixed)}
     half = _random_half(candidates.user, seed)
     for number, name in list(enumerate(REGIMES))[1:]:
@@ -179,14 +188,28 @@ def fit_blend(candidates: Candidates, seed: int) -> Blend:
         report[f"gain_elsewhere/{name}"] = gain / inside.sum()
         if gain > 0:
             weights[number] = own_weights(candidates.where(inside), fixed)
-    total = sum(
-        candidates.where(candidates.regime == number)
-        .quality(*candidates.where(candidates.regime == number).mixed(weights[number]))
-        .sum()
-        for number in range(len(REGIMES))
-    )
-    report["by_regime"] = float(total / len(candidates.user))
+    report["by_regime"] = candidates.quality_of(weights)
+    weights = _favouring_new(candidates, weights)
+    report["favouring_new"] = candidates.quality_of(weights)
     return Blend(candidates.heads, weights, report)
+
+
+def _favouring_new(candidates: Candidates, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of the tables that validation cannot tell apart, the one that lifts new items most.
+
+    They are few of the targets, so the search finds no gain in them; but who could learn of them if nobody saw them?
+    """
+    least = candidates.quality_of(weights) * (1 - _MIN_GAIN)
+    for head in NEW_HEADS:
+        if head not in candidates.heads:
+            continue
+        for step in sorted((step for step in _STEPS if step > 0), reverse=True):
+            lifted = weights.copy()
+            lifted[1:, candidates.heads.index(head)] += np.float32(step)
+            if candidates.quality_of(lifted) >= least:
+                weights = lifted
+                break
+    return weights
 
 
 def search_weights(candidates: Candidates, start: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -216,18 +239,6 @@ def own_weights(candidates: Candidates, fixed: NDArray[np.float32]) -> NDArray[n
     """A regime's weights, looked for from the fixed ones and from nothing: other heads may lead there."""
     found = [search_weights(candidates, start=fixed), search_weights(candidates)]
     return max(found, key=lambda weights: _mean_quality(candidates, weights))
-
-
-def _without_history(candidates: Candidates) -> NDArray[np.float32]:
-    """Only trends can speak then; their weights are learned if enough validation events begin a history."""
-    trends = np.array([head in TRENDS for head in candidates.heads])
-    some = candidates.where(candidates.regime == 0)
-    usual = np.array([NO_HISTORY.get(head, 0.0) for head in candidates.heads], dtype=np.float32)
-    if len(some.user) < _MIN_COLD_EVENTS:
-        return usual
-    some = replace(some, values=some.values * trends[:, None, None], target_values=some.target_values * trends[:, None])
-    found = search_weights(some, start=usual)
-    return np.where(trends, found, 0).astype(np.float32)
 
 
 def _gain_elsewhere(learn: Candidates, judge: Candidates, fixed: NDArray[np.float32]) -> float:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,16 @@ from safetensors.numpy import load_file, save_file
 from training.blend import REGIMES, normalise, regime_of
 from training.history import History, HistoryBatch, Recency
 from training.neighbours import Neighbours
+from training.newness import TEXT_NEW, newness
 from training.own_history import own_history_scores
 from training.sequence_head import SequenceHead, SequenceScorer
 from training.trend import TRENDS, trend_score
 from training.whitening import Whitening
 
 Scores = NDArray[np.float32]
-HEADS = ("item_item", "sequence", "text", "transitions", *TRENDS, "own_history")
+TEXT = "text"
+HEADS = ("item_item", "sequence", TEXT, TEXT_NEW, "transitions", *TRENDS, "own_history")
+"""TEXT_NEW is what TEXT says of items that were hardly known at training: there no other head can say as much."""
 FORMAT = 3
 WHITENING = "whitening.safetensors"
 POPULARITY = "trend_all"
@@ -61,6 +65,11 @@ class LLMRecommender:
         """V."""
         return len(self.item_ids)
 
+    @cached_property
+    def newness(self) -> Scores:
+        """(V,) how little was known of each item at training."""
+        return newness(self.popularity)
+
     def score(self, history: History, now_us: int, popularity: Scores | None = None) -> Scores:
         """(V,) the higher the better; exactly the sum of ``parts``."""
         return np.asarray(np.sum(list(self.parts(history, now_us, popularity).values()), axis=0))
@@ -95,7 +104,12 @@ class LLMRecommender:
             if head in TRENDS:
                 yield head, normalise(trend_score(tables, self.popularity, head))[table_of]
             else:
-                yield head, normalise(self.behaviour(head, batch))
+                yield head, self.normalised(head, batch)
+
+    def normalised(self, head: str, batch: HistoryBatch) -> Scores:
+        """(B, V) what a head that reads histories says, in the unit of all heads."""
+        scores = normalise(self.behaviour(head, batch))
+        return scores * self.newness if head == TEXT_NEW else scores
 
     def reading(self, head: str, batch: HistoryBatch) -> Scores:
         """(B, T) what each item of a history counts for a head that sums over them."""
@@ -113,7 +127,7 @@ class LLMRecommender:
             return self.item_item.score(batch, self.reading(head, batch))
         if head == "transitions":
             return self.transitions.score(batch, self.reading(head, batch))
-        if head == "text":
+        if head in (TEXT, TEXT_NEW):
             return text_scores(self.item_vectors, batch, self.recent_decay)
         if head == "own_history":
             return own_history_scores(batch, OWN_HISTORY_DECAY, self.n_items)

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from training.blend import compressed, normalise, regime_of
 from training.history import HistoryBatch
 from training.item_index import Answer, Floats, Items, LinearHead, Mask, Whole, about_largest, largest
-from training.llm_recommender import HEADS, LLMRecommender, Scores, text_profiles
+from training.llm_recommender import HEADS, TEXT, LLMRecommender, Scores, text_profiles
 from training.neighbours import Neighbours
 from training.new_items import GrownNeighbours
+from training.newness import RARELY_MET, TEXT_NEW
 from training.sequence_head import SequenceHead
 from training.trend import TRENDS, trend_score
 
@@ -33,8 +34,11 @@ WRITTEN_OUT = 40_000
 """Items up to which writing out all the scores of a sparse head takes less time than keeping to its cells."""
 _LEADERS = 4_000
 """Items that trends can name before whatever must not be shown is left out."""
+_FEW = 4
+"""Times as many items as are to be named, up to which all are: an index would have to be read whole for so few."""
 _Weights = Mapping[str, np.float32]
 _Answers = Mapping[str, Answer | None]
+_IN_WORDS: Final = (TEXT, TEXT_NEW)
 _NOTHING: Final = np.empty(0, dtype=np.intp)
 
 
@@ -65,6 +69,8 @@ class QuickScores:
     text: LinearHead
     trends: dict[str, Scores]  # (V,) each trend's normalised scores
     leaders: tuple[Items, ...]  # by regime: the best of all trends together, best first
+    hardly_known: Items
+    """The items that nobody, or hardly anybody, had met at training."""
     pages: "_Pages | None"
     """None where a sparse head is written out."""
 
@@ -80,6 +86,7 @@ class QuickScores:
             LinearHead.of(recommender.item_vectors),
             {},
             (),
+            _hardly_known(recommender),
             _pages_of(recommender),
         ).with_popularity(recommender.popularity)
 
@@ -90,7 +97,14 @@ class QuickScores:
         if sequence is not None and isinstance(head, SequenceHead):
             sequence = sequence.grown(head.item_table, head.item_bias)
         text = self.text.grown(recommender.item_vectors)
-        grown = replace(self, recommender=recommender, sequence=sequence, text=text, pages=_pages_of(recommender))
+        grown = replace(
+            self,
+            recommender=recommender,
+            sequence=sequence,
+            text=text,
+            hardly_known=_hardly_known(recommender),
+            pages=_pages_of(recommender),
+        )
         return grown.with_popularity(recommender.popularity)
 
     def with_popularity(self, table: Scores) -> Self:
@@ -112,7 +126,7 @@ class QuickScores:
         recommender = self.recommender
         weights = recommender.weights[regime_of(batch)[0]]
         parts = {
-            head: weight * (self.trends[head] if head in TRENDS else normalise(recommender.behaviour(head, batch))[0])
+            head: weight * (self.trends[head] if head in TRENDS else recommender.normalised(head, batch)[0])
             for head, weight in zip(HEADS, weights, strict=True)
             if weight
         }
@@ -130,15 +144,27 @@ class QuickScores:
         if n_named > _LARGEST_SHARE * len(may_be_shown):
             return None
         with self.pages.borrowed() if self.pages else nullcontext() as page:
-            answers = {head: self._opened(head, batch, page) for head in weights if head not in TRENDS}
+            spoken = {TEXT if head == TEXT_NEW else head: None for head in weights if head not in TRENDS}
+            answers = {head: self._opened(head, batch, page) for head in spoken}
             is_named = np.zeros(len(may_be_shown), dtype=np.bool_)
             is_named[self._leaders(regime, n_named, may_be_shown)] = True
             is_named[self.text.n_indexed :] = True  # what came after the index was made
             for head, answer in answers.items():
-                if answer is not None and weights[head] > 0:
+                if answer is not None and weights.get(head, 0) > 0:
                     is_named[answer.favourites(n_named, may_be_shown)] = True
+            if (text := answers.get(TEXT)) is not None and weights.get(TEXT_NEW, 0) > 0:
+                is_named[self._new_favourites(text, n_named, may_be_shown)] = True
             items = np.flatnonzero(is_named & may_be_shown)
             return self._scored(items, n, weights, answers) if len(items) >= n and weights else None
+
+    def _new_favourites(self, text: Answer, n: int, may_be_shown: Mask) -> Items:
+        """The n items that read best among those hardly known at training."""
+        some = self.hardly_known[may_be_shown[self.hardly_known]]
+        if len(some) <= _FEW * n:
+            return some
+        among = np.zeros(len(may_be_shown), dtype=np.bool_)
+        among[some] = True
+        return text.favourites(n, among)
 
     def _leaders(self, regime: int, n: int, may_be_shown: Mask) -> Items:
         """The n first of all trends together that may be shown."""
@@ -152,21 +178,24 @@ class QuickScores:
 
         Likeness in words comes last: it reads a long vector for each item, and there is an end to what it can add.
         """
-        text = answers.get("text")
-        if text is None:
-            return Shortlist(items, tuple(weights), self._added(items, tuple(weights), weights, answers))
-        first = [head for head in weights if head != "text"]
+        first, last = ([head for head in weights if (head in _IN_WORDS) == is_last] for is_last in (False, True))
         added = self._added(items, first, weights, answers)
-        mean, spread = text.moments()
-        ends = np.array([text.furthest(), -text.furthest()], dtype=np.float32) - np.float32(mean)
-        most, least = compressed(ends, np.float32(spread)).tolist()
+        text = answers.get(TEXT)
+        if text is None:
+            silent = np.zeros((len(last), len(items)), dtype=np.float32)
+            return Shortlist(items, (*first, *last), np.concatenate([added, silent]))
+        shares = np.stack([np.full(len(items), weights[head], dtype=np.float32) for head in last])  # (H', C)
+        if TEXT_NEW in last:
+            shares[last.index(TEXT_NEW)] *= self.recommender.newness[items]
+        mean, spread = (np.float32(moment) for moment in text.moments())
+        ends = compressed(np.array([text.furthest(), -text.furthest()], dtype=np.float32) - mean, spread)
+        reach = shares[..., None] * ends  # (H', C, 2)
         so_far = added.sum(axis=0)
-        nth = np.partition(so_far, len(items) - n)[len(items) - n]
-        may_lead = so_far >= nth - abs(float(weights["text"])) * (most - least)
-        items, added = items[may_lead], added[:, may_lead]
-        return Shortlist(
-            items, (*first, "text"), np.concatenate([added, self._added(items, ["text"], weights, answers)])
-        )
+        nth = np.partition(so_far + reach.min(axis=-1).sum(axis=0), len(items) - n)[len(items) - n]
+        may_lead = so_far + reach.max(axis=-1).sum(axis=0) >= nth
+        items, added, shares = items[may_lead], added[:, may_lead], shares[:, may_lead]
+        words = compressed(text.at(items) - mean, spread)
+        return Shortlist(items, (*first, *last), np.concatenate([added, shares * words]))
 
     def _added(self, items: Items, heads: Sequence[str], weights: _Weights, answers: _Answers) -> Scores:
         """(H, C) each head's weight times its score, normalised over the catalogue."""
@@ -194,7 +223,7 @@ class QuickScores:
             if self.sequence is None or not isinstance(recommender.sequence, SequenceHead):
                 return None
             return self.sequence.asked(recommender.sequence.user_vectors(batch)[0])
-        if head == "text":
+        if head == TEXT:
             reading = recommender.reading(head, batch)
             return self.text.asked(text_profiles(recommender.item_vectors, batch, reading)[0])
         if page is None:
@@ -262,6 +291,10 @@ class _Page:
             head.sums[head.cells] = 0
             self._clean.append(head.sums)
         self._written.clear()
+
+
+def _hardly_known(recommender: LLMRecommender) -> Items:
+    return np.flatnonzero(recommender.popularity[:, -1] <= RARELY_MET)
 
 
 def _pages_of(recommender: LLMRecommender) -> "_Pages | None":

@@ -8,24 +8,22 @@ little of it, however well it goes.
 import numpy as np
 from numpy.typing import NDArray
 
+from training.newness import TREND_NEW, newness
+
 WINDOWS = ("trend_1d", "trend_7d", "trend_30d", "trend_all")
 """Names of the parts that are columns of a popularity table, in their order."""
-NEW = "trend_new"
-TRENDS = (*WINDOWS, NEW)
-_WEEK, _ALL = WINDOWS.index("trend_7d"), WINDOWS.index("trend_all")
-_KNOWN = 5.0
-"""Interactions at training with which an item counts half as new."""
+TRENDS = (*WINDOWS, TREND_NEW)
+_WEEK = WINDOWS.index("trend_7d")
 
 
 def trend_score(counts: NDArray[np.float32], trained: NDArray[np.float32], trend: str) -> NDArray[np.float32]:
     """(…, V, 4) counts now and (V, 4) at training -> (…, V).
 
-    Logarithms, since the tenth interaction says less than the first; what is new is the week's, times κ / (n + κ) for
-    n interactions at training.
+    Logarithms, since the tenth interaction says less than the first; what is new is the week's, times its newness.
     """
     score: NDArray[np.float32]
-    if trend == NEW:
-        score = np.log1p(counts[..., _WEEK]) * (_KNOWN / (trained[:, _ALL] + _KNOWN))
+    if trend == TREND_NEW:
+        score = np.log1p(counts[..., _WEEK]) * newness(trained)
     else:
         score = np.log1p(counts[..., WINDOWS.index(trend)])
     return score

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.baselines import NeighbourModel
-from training.blend import REGIMES, Blend, Candidates, collect_candidates, fit_blend, regime_of
+from training.blend import REGIMES, Blend, Candidates, collect_candidates, fit_blend, own_weights, regime_of
 from training.evaluate import moments, quality
 from training.history import Recency
 from training.item_item import ItemItemConfig, dense_items, fit_item_item
@@ -19,6 +19,7 @@ from training.llm_recommender import HEADS, LLMRecommender
 from training.neighbours import Neighbours
 from training.snapshot import Snapshot, Targets, first_meetings, to_predict
 from training.time_budget import ENDLESS, best_of, is_over
+from training.trend import WINDOWS
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,10 @@ _START_DECAYS = (0.9, 0.94, 0.97, 0.98, 0.99, 1.0)
 _MIN_EVENTS = 200
 """Of a kind of moment, for which something is chosen apart."""
 _STEPS_OF_RIDGE = 2
+_MIN_BEGINNINGS = 50
+NO_HISTORY = {"trend_7d": 0.5, "trend_30d": 1.0, "trend_all": 0.3}
+"""Weights for a user of whom nothing is known, where too few have begun to learn them."""
+_WINDOWS = [HEADS.index(trend) for trend in WINDOWS]
 _MIN_REPEAT_TARGETS = 100
 _REPEATS_MATTER = 0.02
 """Share of the targets that were met before, from which the own history gets a weight."""
@@ -123,13 +128,45 @@ def choose_blend(
 ) -> Blend:
     """Weights of all heads by regime; each round looks at the leaders of the last one's weights too."""
     regime = regime_of(snapshot.histories(targets))
+    without_history = choose_without_history(recommender, snapshot, len(targets), seed)
     tables: list[Scores] = []
     for _ in range(_BLEND_ROUNDS):
-        blend = fit_blend(gather_candidates(recommender, snapshot, targets, regime, tables, seed), seed)
+        found = gather_candidates(recommender, snapshot, targets, regime, tables, seed)
+        blend = fit_blend(found, without_history, seed)
         tables.append(blend.weights)
         if is_over(until):
             break
     return blend
+
+
+def choose_without_history(recommender: LLMRecommender, snapshot: Snapshot, size: int, seed: int) -> Scores:
+    """(H,) weights for a user of whom nothing is known: trends are all that speaks then.
+
+    Few users are new in a period of validation, but everybody was once. Trends learn nothing, so what they said to
+    those who came long before, as of then, is as good a test: the newest ``size`` of all beginnings are taken.
+    """
+    usual = np.array([NO_HISTORY.get(head, 0.0) for head in HEADS], dtype=np.float32)
+    targets = beginnings(snapshot, size)
+    if len(targets) < _MIN_BEGINNINGS:
+        return usual
+    nobody = np.zeros(len(targets), dtype=np.int64)
+    weights, tables = usual, [np.tile(usual[_WINDOWS], (len(REGIMES), 1))]
+    for _ in range(_BLEND_ROUNDS):
+        found = gather_candidates(recommender, snapshot, targets, nobody, tables, seed, WINDOWS)
+        own = own_weights(found, usual[_WINDOWS])
+        tables.append(np.tile(own, (len(REGIMES), 1)))
+        weights = np.zeros_like(usual)
+        weights[_WINDOWS] = own
+    return weights
+
+
+def beginnings(snapshot: Snapshot, size: int) -> Targets:
+    """The newest ``size`` events with which users began, of all that may be learned from or predicted."""
+    events = snapshot.events
+    is_first = events.first_of_user == np.arange(len(events))
+    rows = np.flatnonzero(is_first & (snapshot.is_training | snapshot.is_target))
+    rows = rows[np.argsort(events.occurred_at[rows], kind="stable")][-size:]
+    return Targets(rows, events.user[rows], events.item[rows], events.occurred_at[rows])
 
 
 def choose_own_history(
@@ -212,12 +249,13 @@ def gather_candidates(
     regime: NDArray[np.int64],
     tables: list[Scores],
     seed: int,
+    heads: tuple[str, ...] = HEADS,
 ) -> Candidates:
     """For each validation event the leaders of every head and of every table of weights, and some others."""
 
     def chunks() -> Iterator[tuple[dict[str, Scores], list[NDArray[np.int32]], NDArray[np.int32]]]:
         for chunk in moments(snapshot, targets, width=len(HEADS)):
-            heads = dict(recommender.head_scores(chunk.batch, chunk.tables, chunk.table_of))
-            yield heads, chunk.seen, chunk.targets
+            scores = dict(recommender.head_scores(chunk.batch, chunk.tables, chunk.table_of, heads))
+            yield scores, chunk.seen, chunk.targets
 
     return collect_candidates(chunks(), regime, targets.user, seed, tables)

@@ -17,7 +17,7 @@ ONLY, WITHOUT = "only_", "without_"
 PARTS = (ONLY, WITHOUT)
 """How the names of a recommender's parts begin."""
 ALONE = ("item_item", "sequence", "text", "transitions")
-GROUPS = {"trend": tuple(head for head in HEADS if head.startswith("trend"))}
+GROUPS = {kind: tuple(head for head in HEADS if head.startswith(kind)) for kind in ("text", "trend")}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from training.blend import (
     search_weights,
 )
 from training.history import History, HistoryBatch
+from training.newness import TEXT_NEW
 
 V, M = 50, 600
 
@@ -29,6 +30,10 @@ def candidates(good_in: dict[str, list[int]], *, seed: int = 0, users: int = 60)
     nothing_seen = [np.empty(0, dtype=np.int32)] * M
     user = (np.arange(M) % users).astype(np.int32)
     return collect_candidates([(scores, nothing_seen, targets)], regime, user, seed, per_head=20)
+
+
+def fit(found, seed=0):
+    return fit_blend(found, np.zeros(len(found.heads), dtype=np.float32), seed)
 
 
 def test_normalised_scores_have_no_unit_and_keep_their_order():
@@ -72,7 +77,7 @@ def test_the_head_that_knows_gets_the_weight():
 
 def test_regimes_get_weights_of_their_own_where_it_helps_others_too():
     found = candidates({"starts": [1, 2], "inside": [3, 4]})
-    blend = fit_blend(found, seed=0)
+    blend = fit(found)
     table = blend.table()
     assert table["start_short"]["starts"] > table["start_short"].get("inside", 0)
     assert table["inside_long"]["inside"] > table["inside_long"].get("starts", 0)
@@ -80,14 +85,31 @@ def test_regimes_get_weights_of_their_own_where_it_helps_others_too():
 
 
 def test_without_differences_between_regimes_one_set_of_weights_serves_all():
-    blend = fit_blend(candidates({"knows": [1, 2, 3, 4], "noise": []}), seed=0)
+    blend = fit(candidates({"knows": [1, 2, 3, 4], "noise": []}))
     assert all(blend.table()[regime].get("knows") == 1 for regime in REGIMES[1:])
 
 
-def test_strangers_are_answered_by_trends_alone():
-    blend = fit_blend(candidates({"item_item": [1, 2, 3, 4], "trend_7d": [], "trend_30d": []}), seed=0)
-    assert set(blend.table()["no_history"]) == {"trend_7d", "trend_30d"}
-    assert all(weight > 0 for weight in blend.table()["no_history"].values())
+def test_of_weights_that_validation_cannot_tell_apart_those_that_lift_new_items_are_taken():
+    dice = np.random.default_rng(0)
+    targets = dice.integers(0, V // 2, M).astype(np.int32)  # of the old items
+    knows = dice.normal(size=(M, V)).astype(np.float32)
+    knows[np.arange(M), targets] += 9
+    about_new = np.abs(dice.normal(size=(M, V))).astype(np.float32) * (np.arange(V) >= V // 2)
+    scores = {"knows": normalise(knows), TEXT_NEW: about_new}
+    regime, user = 1 + np.arange(M) % 4, np.arange(M, dtype=np.int32)
+    found = collect_candidates([(scores, [np.empty(0, dtype=np.int32)] * M, targets)], regime, user, seed=0)
+    blend = fit(found)
+    assert all(blend.table()[regime][TEXT_NEW] > 0 for regime in REGIMES[1:])
+    assert blend.report["by_regime"] * (1 - 0.003) <= blend.report["favouring_new"] <= blend.report["by_regime"]
+    more = blend.weights.copy()
+    more[1:, 1] += 1.0  # and not one step more than costs nothing
+    assert found.quality_of(more) < blend.report["favouring_new"]
+
+
+def test_users_without_history_get_the_weights_that_were_found_for_them():
+    found = candidates({"item_item": [1, 2, 3, 4], "trend_7d": []})
+    blend = fit_blend(found, np.array([0, 0.5], dtype=np.float32), seed=0)
+    assert blend.table()["no_history"] == {"trend_7d": 0.5}
 
 
 def test_seen_items_and_the_target_itself_are_no_rivals():
@@ -131,4 +153,4 @@ def test_leaders_of_earlier_weights_are_candidates():
 
 def test_the_same_seed_gives_the_same_weights():
     found = candidates({"a": [1, 2], "b": [3, 4]})
-    assert np.array_equal(fit_blend(found, seed=4).weights, fit_blend(found, seed=4).weights)
+    assert np.array_equal(fit(found, seed=4).weights, fit(found, seed=4).weights)

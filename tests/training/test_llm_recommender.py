@@ -175,3 +175,12 @@ def test_a_debias_is_kept_with_the_model(recommender, tmp_path):
     loaded = LLMRecommender.load(tmp_path)
     assert loaded.debias == 0.25
     assert loaded.debiased(0).weights == pytest.approx(recommender.weights, abs=1e-6)
+
+
+def test_what_words_say_counts_again_for_an_item_as_far_as_training_did_not_know_it(recommender, moments):
+    history, now = history_of(moments[0], 4), int(moments[0].now[4])
+    counts = np.zeros_like(recommender.popularity)
+    counts[:4, 3] = 0, 5, 495, 15
+    some = replace(recommender, popularity=counts)
+    text, new = (some.only(head).parts(history, now)[head] for head in ("text", "text_new"))
+    assert new[:4] == pytest.approx(text[:4] * [1, 1 / 2, 1 / 100, 1 / 4], abs=1e-6)

@@ -120,15 +120,14 @@ def test_a_new_item_is_scored_as_the_items_it_reads_like():
     model = LLMRecommender(
         ["a", "b", "c"], vectors, np.ones((3, 4), dtype=np.float32), known, known, None, nothing, Recency(), (0.5,) * 5
     )
-    grown = extended(model, ["d"], np.array([[1, 0, 0]], dtype=np.float32))  # shares 1 of a and .6 of b, over √1.36
+    grown = extended(model, ["d"], np.array([[1, 0, 0]], dtype=np.float32))  # shares 1 of a and .6 of b, over 1.6
     history = HistoryBatch.of([History(np.array([2], dtype=np.int32), np.array([1]))], [2])
     weights = np.ones((1, 1), dtype=np.float32)
-    length = np.sqrt(1.36)
-    assert grown.item_item.score(history, weights)[0].tolist() == pytest.approx([6, 5, 0, (6 + 0.6 * 5) / length])
+    assert grown.item_item.score(history, weights)[0].tolist() == pytest.approx([6, 5, 0, (6 + 0.6 * 5) / 1.6])
     from_new = HistoryBatch.of([History(np.array([3], dtype=np.int32), np.array([1]))], [2])
-    # Its row is (2·.6 for a, 4·1 for b, 1 + 3·.6 for c) / √1.36, of which the strongest two stay.
+    # Its row is (2·.6 for a, 4·1 for b, 1 + 3·.6 for c) / 1.6, of which the strongest two stay.
     assert grown.item_item.score(from_new, weights)[0].tolist() == pytest.approx(
-        [0, 4 / length, 2.8 / length, 0.6 / length * 4 / length]
+        [0, 4 / 1.6, 2.8 / 1.6, 0.6 / 1.6 * 4 / 1.6]
     )
 
 
@@ -139,7 +138,7 @@ def test_items_that_nobody_met_are_followed_only_where_there_are_no_others():
     assert (followed.items.tolist(), followed.shares.tolist()) == ([[1]], [[1.0]])
     followed = likeness_of(known, np.zeros(3, dtype=np.float32), new)
     shares = dict(zip(followed.items[0].tolist(), followed.shares[0].tolist(), strict=True))
-    assert shares == pytest.approx({0: 0.8, 1: 0.6, 2: 0})
+    assert shares == pytest.approx({0: 0.8 / 1.4, 1: 0.6 / 1.4, 2: 0})
 
 
 def test_an_item_that_reads_like_nothing_follows_nothing():

@@ -103,6 +103,20 @@ def test_items_that_words_alone_can_lift_into_the_best_are_on_it(recommender):
         assert set(exact_best(by_words, batch, 10, everything())) <= set(found.items), seed
 
 
+def test_of_items_hardly_known_those_that_read_best_are_on_it(recommender):
+    counts = recommender.popularity + 100
+    counts[::3] = 0
+    by_words = replace(recommender, popularity=counts, weights=recommender.weights.copy())
+    by_words.weights[:, HEADS.index("text_new")] = 3
+    indexed = replace(QuickScores.of(by_words), text=LinearHead.of(recommender.item_vectors, scanned_cells=0))
+    shares = []
+    for seed in range(5):
+        batch = asked_after(5, seed)
+        found = indexed.shortlist(batch, 10, everything())
+        shares.append(np.isin(exact_best(by_words, batch, 10, everything()), found.items).mean())
+    assert np.mean(shares) >= 0.9
+
+
 def test_somebody_who_has_met_all_the_leaders_still_gets_the_best_of_the_rest(quick, recommender):
     shares = []
     for seed in range(5):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from training.newness import TREND_NEW
 from training.snapshot import Events
 from training.transitions import TransitionConfig, fit_transitions, strongest_of_sparse
-from training.trend import NEW, WINDOWS, trend_score
+from training.trend import WINDOWS, trend_score
 
 
 def events(*sequences: list[int]) -> Events:
@@ -48,4 +49,4 @@ def test_what_is_wanted_now_is_new_as_far_as_training_did_not_know_it():
     trained = np.array([[0, 0, 0, 0], [0, 0, 60, 495], [0, 0, 0, 0], [0, 0, 5, 5]], dtype=np.float32)
     # log(1 + the week's) · 5 / (known + 5): unknown, known well, unknown and unwanted, known by five interactions.
     expected = [math.log(21), math.log(21) / 100, 0, math.log(8) / 2]
-    assert trend_score(now, trained, NEW).tolist() == pytest.approx(expected)
+    assert trend_score(now, trained, TREND_NEW).tolist() == pytest.approx(expected)
