@@ -2,8 +2,8 @@
 
 Heads speak in different units, so each is brought to z-scores over the catalogue and its heavy tail to logarithms.
 Few heads are then added greedily while NDCG@10 on validation rises. A regime (start of a session or inside it, short or
-long history) gets weights of its own only if weights found on one half of the users help the other half: gates with
-more freedom were worse than one good head.
+long history) gets weights of its own only if weights found in one half of the period help in the other half: what
+people want changes with the weeks, and gates with more freedom were worse than one good head.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +17,8 @@ from training.metrics import ndcg, top_items
 from training.newness import NEW_HEADS
 
 REGIMES = ("no_history", "start_short", "start_long", "inside_short", "inside_long")
+STARTS, INSIDES = [1, 2], [3, 4]
+"""Their numbers at the start of a session and inside it."""
 LONG_HISTORY = 20
 """Items from which a history counts as long."""
 
@@ -63,7 +65,9 @@ class Candidates:
     target_values: NDArray[np.float32]  # (H, M)
     is_rival: NDArray[np.bool_]  # (M, C) a candidate, not the target, not seen, not listed twice
     regime: NDArray[np.int64]  # (M,)
-    user: NDArray[np.int32]  # (M,)
+
+    def __len__(self) -> int:
+        return len(self.regime)
 
     def where(self, rows: NDArray[np.bool_]) -> "Candidates":
         """Some of the events."""
@@ -73,7 +77,6 @@ class Candidates:
             self.target_values[:, rows],
             self.is_rival[rows],
             self.regime[rows],
-            self.user[rows],
         )
 
     def mixed(self, weights: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -90,7 +93,7 @@ class Candidates:
         for number, weights in enumerate(table):
             some = self.where(self.regime == number)
             total += float(some.quality(*some.mixed(weights)).sum())
-        return total / len(self.user)
+        return total / len(self)
 
     def quality(self, scores: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
         """(M,) NDCG@10; a candidate of equal score counts half."""
@@ -102,7 +105,6 @@ class Candidates:
 def collect_candidates(
     chunks: Iterable[tuple[Mapping[str, NDArray[np.float32]], Sequence[NDArray[np.int32]], NDArray[np.int32]]],
     regime: NDArray[np.int64],
-    user: NDArray[np.int32],
     seed: int,
     tables: Sequence[NDArray[np.float32]] = (),
     per_head: int = 50,
@@ -138,7 +140,6 @@ def collect_candidates(
         np.concatenate(target_values, axis=1),
         np.concatenate(rivals),
         regime,
-        user,
     )
 
 
@@ -150,7 +151,7 @@ class Blend:
     weights: NDArray[np.float32]  # (len(REGIMES), H)
     report: dict[str, float]
     """NDCG@10 on validation: of fixed weights, of the table before and after new items were favoured, and what each
-    regime's own weights gain on users they were not found on."""
+    regime's own weights gain in the half of the period that they were not found in."""
 
     def table(self) -> dict[str, dict[str, float]]:
         """Weights by regime and head, for logs and people; heads of no weight are left out."""
@@ -169,7 +170,7 @@ def _mixed(scores: Mapping[str, NDArray[np.float32]], weights: NDArray[np.float3
     return total
 
 
-def fit_blend(candidates: Candidates, without_history: NDArray[np.float32], seed: int) -> Blend:
+def fit_blend(candidates: Candidates, without_history: NDArray[np.float32]) -> Blend:
     """Fixed weights for all moments, then a regime's own ones where they prove themselves.
 
     ``without_history`` (H,) are the weights for a user of whom nothing is known (``tuning.choose_without_history``).
@@ -178,12 +179,12 @@ def fit_blend(candidates: Candidates, without_history: NDArray[np.float32], seed
     weights = np.tile(fixed, (len(REGIMES), 1))
     weights[0] = without_history
     report = {"fixed": _mean_quality(candidates, fixed)}
-    half = _random_half(candidates.user, seed)
+    is_early = np.arange(len(candidates)) < len(candidates) // 2  # they are in order of time
     for number, name in list(enumerate(REGIMES))[1:]:
         inside = candidates.regime == number
         if inside.sum() < _MIN_REGIME_EVENTS:
             continue
-        first, second = candidates.where(inside & half), candidates.where(inside & ~half)
+        first, second = candidates.where(inside & is_early), candidates.where(inside & ~is_early)
         gain = _gain_elsewhere(first, second, fixed) + _gain_elsewhere(second, first, fixed)
         report[f"gain_elsewhere/{name}"] = gain / inside.sum()
         if gain > 0:
@@ -199,16 +200,18 @@ def _favouring_new(candidates: Candidates, weights: NDArray[np.float32]) -> NDAr
 
     They are few of the targets, so the search finds no gain in them; but who could learn of them if nobody saw them?
     """
-    least = candidates.quality_of(weights) * (1 - _MIN_GAIN)
-    for head in NEW_HEADS:
-        if head not in candidates.heads:
+    for regimes in (STARTS, INSIDES):
+        some = candidates.where(np.isin(candidates.regime, regimes))
+        if len(some) < _MIN_REGIME_EVENTS:
             continue
-        for step in sorted((step for step in _STEPS if step > 0), reverse=True):
-            lifted = weights.copy()
-            lifted[1:, candidates.heads.index(head)] += np.float32(step)
-            if candidates.quality_of(lifted) >= least:
-                weights = lifted
-                break
+        least = some.quality_of(weights) * (1 - _MIN_GAIN)
+        for head in [head for head in NEW_HEADS if head in candidates.heads]:
+            for step in sorted((step for step in _STEPS if step > 0), reverse=True):
+                lifted = weights.copy()
+                lifted[regimes, candidates.heads.index(head)] += np.float32(step)
+                if some.quality_of(lifted) >= least:
+                    weights = lifted
+                    break
     return weights
 
 
@@ -242,8 +245,8 @@ def own_weights(candidates: Candidates, fixed: NDArray[np.float32]) -> NDArray[n
 
 
 def _gain_elsewhere(learn: Candidates, judge: Candidates, fixed: NDArray[np.float32]) -> float:
-    """What weights found on one half of the users bring to the other, summed over its events."""
-    if len(learn.user) == 0 or len(judge.user) == 0:
+    """What weights found in one half of the period bring to the other, summed over its events."""
+    if len(learn) == 0 or len(judge) == 0:
         return 0.0
     own = own_weights(learn, fixed)
     return float((judge.quality(*judge.mixed(own)) - judge.quality(*judge.mixed(fixed))).sum())
@@ -251,12 +254,6 @@ def _gain_elsewhere(learn: Candidates, judge: Candidates, fixed: NDArray[np.floa
 
 def _mean_quality(candidates: Candidates, weights: NDArray[np.float32]) -> float:
     return float(candidates.quality(*candidates.mixed(weights)).mean())
-
-
-def _random_half(user: NDArray[np.int32], seed: int) -> NDArray[np.bool_]:
-    users = np.unique(user)
-    chosen = np.random.default_rng(seed).permutation(users)[: len(users) // 2]
-    return np.isin(user, chosen)
 
 
 def _leaders(scores: NDArray[np.float32], hidden: NDArray[np.bool_], count: int) -> NDArray[np.int64]:

@@ -11,7 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.baselines import NeighbourModel
-from training.blend import REGIMES, Blend, Candidates, collect_candidates, fit_blend, own_weights, regime_of
+from training.blend import (
+    INSIDES,
+    REGIMES,
+    STARTS,
+    Blend,
+    Candidates,
+    collect_candidates,
+    fit_blend,
+    own_weights,
+    regime_of,
+)
 from training.evaluate import moments, quality
 from training.history import Recency
 from training.item_item import ItemItemConfig, dense_items, fit_item_item
@@ -132,7 +142,7 @@ def choose_blend(
     tables: list[Scores] = []
     for _ in range(_BLEND_ROUNDS):
         found = gather_candidates(recommender, snapshot, targets, regime, tables, seed)
-        blend = fit_blend(found, without_history, seed)
+        blend = fit_blend(found, without_history)
         tables.append(blend.weights)
         if is_over(until):
             break
@@ -183,18 +193,18 @@ def choose_own_history(
         return weights
     targets = again.targets().thinned(size, seed)
     inside = again.histories(targets).is_inside_session
-    for some, regimes in ((~inside, (1, 2)), (inside, (3, 4))):
+    for some, regimes in ((~inside, STARTS), (inside, INSIDES)):
         asked = targets.where(some)
         if len(asked) < _MIN_REPEAT_TARGETS:
             continue
 
-        def judge(weight: float, regimes: tuple[int, ...] = regimes, asked: Targets = asked) -> float:
+        def judge(weight: float, regimes: list[int] = regimes, asked: Targets = asked) -> float:
             tried = weights.copy()
-            tried[list(regimes), HEADS.index("own_history")] = weight
+            tried[regimes, HEADS.index("own_history")] = weight
             return quality(recommender.with_weights(tried), again, asked, seed)
 
         best, _ = best_of((0.0, 0.3, 1.0, 3.0, 10.0), judge, until)
-        weights[list(regimes), HEADS.index("own_history")] = best
+        weights[regimes, HEADS.index("own_history")] = best
     return weights
 
 
@@ -258,4 +268,4 @@ def gather_candidates(
             scores = dict(recommender.head_scores(chunk.batch, chunk.tables, chunk.table_of, heads))
             yield scores, chunk.seen, chunk.targets
 
-    return collect_candidates(chunks(), regime, targets.user, seed, tables)
+    return collect_candidates(chunks(), regime, seed, tables)

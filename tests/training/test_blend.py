@@ -16,7 +16,7 @@ from training.newness import TEXT_NEW
 V, M = 50, 600
 
 
-def candidates(good_in: dict[str, list[int]], *, seed: int = 0, users: int = 60):
+def candidates(good_in: dict[str, list[int]], *, seed: int = 0):
     """Events whose target a head puts first in the regimes where it is good, and nowhere in particular elsewhere."""
     dice = np.random.default_rng(seed)
     regime = 1 + np.arange(M) % 4
@@ -28,12 +28,11 @@ def candidates(good_in: dict[str, list[int]], *, seed: int = 0, users: int = 60)
         values[knows, targets[knows]] += 5
         scores[head] = normalise(values)
     nothing_seen = [np.empty(0, dtype=np.int32)] * M
-    user = (np.arange(M) % users).astype(np.int32)
-    return collect_candidates([(scores, nothing_seen, targets)], regime, user, seed, per_head=20)
+    return collect_candidates([(scores, nothing_seen, targets)], regime, seed, per_head=20)
 
 
-def fit(found, seed=0):
-    return fit_blend(found, np.zeros(len(found.heads), dtype=np.float32), seed)
+def fit(found):
+    return fit_blend(found, np.zeros(len(found.heads), dtype=np.float32))
 
 
 def test_normalised_scores_have_no_unit_and_keep_their_order():
@@ -75,7 +74,7 @@ def test_the_head_that_knows_gets_the_weight():
     assert abs(weights["more_noise"]) <= 0.1
 
 
-def test_regimes_get_weights_of_their_own_where_it_helps_others_too():
+def test_regimes_get_weights_of_their_own_where_it_helps_in_the_other_half_of_the_period_too():
     found = candidates({"starts": [1, 2], "inside": [3, 4]})
     blend = fit(found)
     table = blend.table()
@@ -96,8 +95,8 @@ def test_of_weights_that_validation_cannot_tell_apart_those_that_lift_new_items_
     knows[np.arange(M), targets] += 9
     about_new = np.abs(dice.normal(size=(M, V))).astype(np.float32) * (np.arange(V) >= V // 2)
     scores = {"knows": normalise(knows), TEXT_NEW: about_new}
-    regime, user = 1 + np.arange(M) % 4, np.arange(M, dtype=np.int32)
-    found = collect_candidates([(scores, [np.empty(0, dtype=np.int32)] * M, targets)], regime, user, seed=0)
+    nothing_seen = [np.empty(0, dtype=np.int32)] * M
+    found = collect_candidates([(scores, nothing_seen, targets)], 1 + np.arange(M) % 4, seed=0)
     blend = fit(found)
     assert all(blend.table()[regime][TEXT_NEW] > 0 for regime in REGIMES[1:])
     assert blend.report["by_regime"] * (1 - 0.003) <= blend.report["favouring_new"] <= blend.report["by_regime"]
@@ -108,7 +107,7 @@ def test_of_weights_that_validation_cannot_tell_apart_those_that_lift_new_items_
 
 def test_users_without_history_get_the_weights_that_were_found_for_them():
     found = candidates({"item_item": [1, 2, 3, 4], "trend_7d": []})
-    blend = fit_blend(found, np.array([0, 0.5], dtype=np.float32), seed=0)
+    blend = fit_blend(found, np.array([0, 0.5], dtype=np.float32))
     assert blend.table()["no_history"] == {"trend_7d": 0.5}
 
 
@@ -117,7 +116,6 @@ def test_seen_items_and_the_target_itself_are_no_rivals():
     found = collect_candidates(
         [(scores, [np.array([0], dtype=np.int32)], np.array([2], dtype=np.int32))],
         np.array([1]),
-        np.array([0], dtype=np.int32),
         seed=0,
     )
     assert found.is_rival.sum() == 2  # items 1 and 3
@@ -132,9 +130,9 @@ def test_to_be_put_forward_by_nobody_is_no_merit():
     targets = np.zeros(M, dtype=np.int32)
     for values in scores.values():
         values[:, 0] = 0.1 * dice.normal(size=M)
-    regime, user = np.ones(M, dtype=np.int64), np.arange(M, dtype=np.int32)
+    regime = np.ones(M, dtype=np.int64)
     nothing_seen = [np.empty(0, dtype=np.int32)] * M
-    found = collect_candidates([(scores, nothing_seen, targets)], regime, user, seed=0)
+    found = collect_candidates([(scores, nothing_seen, targets)], regime, seed=0)
     assert found.quality(*found.mixed(search_weights(found))).mean() < 0.05
 
 
@@ -145,12 +143,19 @@ def test_leaders_of_earlier_weights_are_candidates():
     }
     chunk = (scores, [np.empty(0, dtype=np.int32)], np.array([4], dtype=np.int32))
     both = np.ones((len(REGIMES), 2), dtype=np.float32)
-    one, nobody = np.array([1]), np.array([0], dtype=np.int32)
-    found = collect_candidates([chunk], one, nobody, seed=0, tables=[both], per_head=1)
+    found = collect_candidates([chunk], np.array([1]), seed=0, tables=[both], per_head=1)
     scores_of, target = found.mixed(both[0])
     assert ((scores_of > target[:, None]) & found.is_rival).sum() == 3  # item 1 leads by both, by neither alone
 
 
-def test_the_same_seed_gives_the_same_weights():
-    found = candidates({"a": [1, 2], "b": [3, 4]})
-    assert np.array_equal(fit(found, seed=4).weights, fit(found, seed=4).weights)
+def test_a_regime_keeps_the_common_weights_where_its_own_would_not_have_lasted():
+    """At starts "fashion" puts first what is wanted in the first half of the period, and last in the second."""
+    found = candidates({"steady": [1, 2, 3, 4], "fashion": []})
+    is_start, is_early = np.isin(found.regime, [1, 2]), np.arange(M) < M // 2
+    found.target_values[1, is_start & is_early] = 5
+    found.target_values[1, is_start & ~is_early] = -5
+    table = fit(found).table()
+    assert table["start_short"] == table["start_long"] == table["inside_long"]
+    found.target_values[1, is_start] = 5  # where it lasts, starts get it
+    table = fit(found).table()
+    assert table["start_short"] != table["inside_long"]
