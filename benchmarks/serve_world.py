@@ -33,7 +33,15 @@ _FORM = 3
 """Raise it when what is made here changes, so that homes of before are made anew."""
 _BLOCK = 50_000
 
-WEIGHTS = {"item_item": 1.1, "sequence": 0.6, "text": 0.25, "transitions": 0.1, "trend_30d": 0.1, "trend_all": 0.05}
+WEIGHTS = {
+    "item_item": 1.1,
+    "sequence": 0.6,
+    "text": 0.25,
+    "text_new": 0.2,
+    "transitions": 0.1,
+    "trend_30d": 0.1,
+    "trend_all": 0.05,
+}
 """As training chose on MovieLens-small, and a little of the trend: the most heads that a real gate has used."""
 STRANGER_WEIGHTS = {"trend_7d": 0.5, "trend_30d": 1.0, "trend_all": 0.3}
 
@@ -69,7 +77,9 @@ def item_ids(n_items: int) -> list[str]:
 
 
 def _described(n_items: int) -> str:
-    return f"form {_FORM}, {n_items} items, {N_USERS} users\n"
+    from training.llm_recommender import HEADS
+
+    return f"form {_FORM}, heads {' '.join(HEADS)}, {n_items} items, {N_USERS} users\n"
 
 
 def _popularity(n_items: int, dice: np.random.Generator) -> NDArray[np.float32]:

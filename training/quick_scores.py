@@ -69,8 +69,8 @@ class QuickScores:
     text: LinearHead
     trends: dict[str, Scores]  # (V,) each trend's normalised scores
     leaders: tuple[Items, ...]  # by regime: the best of all trends together, best first
-    hardly_known: Items
-    """The items that nobody, or hardly anybody, had met at training."""
+    hardly_known: Mask
+    """(V,) the items that nobody, or hardly anybody, had met at training."""
     pages: "_Pages | None"
     """None where a sparse head is written out."""
 
@@ -153,18 +153,15 @@ class QuickScores:
                 if answer is not None and weights.get(head, 0) > 0:
                     is_named[answer.favourites(n_named, may_be_shown)] = True
             if (text := answers.get(TEXT)) is not None and weights.get(TEXT_NEW, 0) > 0:
-                is_named[self._new_favourites(text, n_named, may_be_shown)] = True
+                is_named[self._new_favourites(text, n_named, may_be_shown & self.hardly_known)] = True
             items = np.flatnonzero(is_named & may_be_shown)
             return self._scored(items, n, weights, answers) if len(items) >= n and weights else None
 
-    def _new_favourites(self, text: Answer, n: int, may_be_shown: Mask) -> Items:
-        """The n items that read best among those hardly known at training."""
-        some = self.hardly_known[may_be_shown[self.hardly_known]]
-        if len(some) <= _FEW * n:
-            return some
-        among = np.zeros(len(may_be_shown), dtype=np.bool_)
-        among[some] = True
-        return text.favourites(n, among)
+    @staticmethod
+    def _new_favourites(text: Answer, n: int, may_be_shown: Mask) -> Items:
+        """About the n items that read best, of those hardly known that may be shown."""
+        is_few = np.count_nonzero(may_be_shown) <= _FEW * n
+        return np.flatnonzero(may_be_shown) if is_few else text.favourites(n, may_be_shown)
 
     def _leaders(self, regime: int, n: int, may_be_shown: Mask) -> Items:
         """The n first of all trends together that may be shown."""
@@ -293,8 +290,8 @@ class _Page:
         self._written.clear()
 
 
-def _hardly_known(recommender: LLMRecommender) -> Items:
-    return np.flatnonzero(recommender.popularity[:, -1] <= RARELY_MET)
+def _hardly_known(recommender: LLMRecommender) -> Mask:
+    return np.asarray(recommender.popularity[:, -1] <= RARELY_MET, dtype=np.bool_)
 
 
 def _pages_of(recommender: LLMRecommender) -> "_Pages | None":
