@@ -1,8 +1,9 @@
 """What a score is made of, line by line: the heads, and for heads that sum over the history, the items of it.
 
 For those (item-item, transitions, text, own history) it is exact: the terms of all items met add up to the head's raw
-score. What the head then adds is that score beside those of the whole catalogue, as a logarithm and weighed, which is
-no longer a sum over items. The sequence head reads the history as a whole, and trends read none.
+score. What the head then adds is that score beside those of the whole catalogue, as a logarithm and weighed (and for
+``text_new`` by how new the item is), which is no longer a sum over items. The sequence head reads the history as a
+whole, and trends read none.
 """
 
 from collections.abc import Mapping
