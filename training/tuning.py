@@ -139,14 +139,23 @@ def choose_blend(
     """Weights of all heads by regime; each round looks at the leaders of the last one's weights too."""
     regime = regime_of(snapshot.histories(targets))
     without_history = choose_without_history(recommender, snapshot, len(targets), seed)
+    first_half = in_first_half(targets, seed)
     tables: list[Scores] = []
     for _ in range(_BLEND_ROUNDS):
         found = gather_candidates(recommender, snapshot, targets, regime, tables, seed)
-        blend = fit_blend(found, without_history)
+        blend = fit_blend(found, without_history, first_half)
         tables.append(blend.weights)
         if is_over(until):
             break
     return blend
+
+
+def in_first_half(targets: Targets, seed: int) -> NDArray[np.bool_]:
+    """(M,) the first half of the period; of lists that are all asked for at one moment, those of half of the users."""
+    if len(targets) and targets.now[0] != targets.now[-1]:
+        return np.arange(len(targets)) < len(targets) // 2
+    users = np.unique(targets.user)
+    return np.isin(targets.user, np.random.default_rng(seed).permutation(users)[: len(users) // 2])
 
 
 def choose_without_history(recommender: LLMRecommender, snapshot: Snapshot, size: int, seed: int) -> Scores:

@@ -32,7 +32,7 @@ def candidates(good_in: dict[str, list[int]], *, seed: int = 0):
 
 
 def fit(found):
-    return fit_blend(found, np.zeros(len(found.heads), dtype=np.float32))
+    return fit_blend(found, np.zeros(len(found.heads), dtype=np.float32), np.arange(M) < M // 2)
 
 
 def test_normalised_scores_have_no_unit_and_keep_their_order():
@@ -107,7 +107,7 @@ def test_of_weights_that_validation_cannot_tell_apart_those_that_lift_new_items_
 
 def test_users_without_history_get_the_weights_that_were_found_for_them():
     found = candidates({"item_item": [1, 2, 3, 4], "trend_7d": []})
-    blend = fit_blend(found, np.array([0, 0.5], dtype=np.float32))
+    blend = fit_blend(found, np.array([0, 0.5], dtype=np.float32), np.arange(M) < M // 2)
     assert blend.table()["no_history"] == {"trend_7d": 0.5}
 
 
