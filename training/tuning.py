@@ -138,7 +138,7 @@ def choose_blend(
 ) -> Blend:
     """Weights of all heads by regime; each round looks at the leaders of the last one's weights too."""
     regime = regime_of(snapshot.histories(targets))
-    without_history = choose_without_history(recommender, snapshot, len(targets), seed)
+    without_history = choose_without_history(recommender, snapshot, len(targets), seed, until)
     first_half = in_first_half(targets, seed)
     tables: list[Scores] = []
     for _ in range(_BLEND_ROUNDS):
@@ -158,7 +158,9 @@ def in_first_half(targets: Targets, seed: int) -> NDArray[np.bool_]:
     return np.isin(targets.user, np.random.default_rng(seed).permutation(users)[: len(users) // 2])
 
 
-def choose_without_history(recommender: LLMRecommender, snapshot: Snapshot, size: int, seed: int) -> Scores:
+def choose_without_history(
+    recommender: LLMRecommender, snapshot: Snapshot, size: int, seed: int, until: float = ENDLESS
+) -> Scores:
     """(H,) weights for a user of whom nothing is known: trends are all that speaks then.
 
     Few users are new in a period of validation, but everybody was once. Trends learn nothing, so what they said to
@@ -176,6 +178,8 @@ def choose_without_history(recommender: LLMRecommender, snapshot: Snapshot, size
         tables.append(np.tile(own, (len(REGIMES), 1)))
         weights = np.zeros_like(usual)
         weights[_WINDOWS] = own
+        if is_over(until):
+            break
     return weights
 
 
