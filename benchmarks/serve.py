@@ -21,7 +21,7 @@ from benchmarks import off_the_shelf, serve_events
 from benchmarks.load import LoadError, Plan, percentile, run_load
 from benchmarks.load import get as http_get
 from benchmarks.report import Figure, report
-from benchmarks.serve_targets import Server, empty_route, freshet
+from benchmarks.serve_targets import Server, empty_route, freshet, start_worker
 from commands.processes import ProcessError
 from freshet.settings import load_settings
 
@@ -81,6 +81,8 @@ def _measure(home: Path, n_items: int) -> Iterator[Figure]:
             yield from _events(api, n_items)
         if name != "100k":
             yield _one(f"rss_mb_{name}", api.memory_mb, "MB")
+        if is_smallest:
+            yield from _with_a_worker_of_its_own(home, api, n_items)
     if is_smallest:
         yield from _beside_off_the_shelf(home)
 
@@ -167,11 +169,21 @@ def _events(api: Server, n_items: int) -> Iterator[Figure]:
         serve_events.wait_for_worker(api.port)
     yield _median("events_per_s_single", single, "events/s")
     yield _median("events_per_s_batched", batched, "events/s")
+    yield from _freshness(api, n_items)
+
+
+def _with_a_worker_of_its_own(home: Path, api: Server, n_items: int) -> Iterator[Figure]:
+    """How soon events are visible where ``freshet nearline`` folds them, in an interpreter of its own."""
+    start_worker(home, api)
+    yield from _freshness(api, n_items, "_own_worker")
+
+
+def _freshness(api: Server, n_items: int, suffix: str = "") -> Iterator[Figure]:
     found = [serve_events.freshness(api.port, n_items, 2 * SECONDS, seed) for seed in range(ROUNDS)]
-    yield _median("event_to_visible_p99_ms", serve_events.visible_p99(found), "ms")
+    yield _median(f"event_to_visible_p99_ms{suffix}", serve_events.visible_p99(found), "ms")
     asked, stale = sum(each.asked_with_token for each in found), sum(each.stale for each in found)
     console.print(f"{stale} of {asked} answers with a token were stale")
-    yield _one("stale_with_token", stale, "answers")
+    yield _one(f"stale_with_token{suffix}", stale, "answers")
 
 
 def _one(name: str, value: float, unit: str) -> Figure:

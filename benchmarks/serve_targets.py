@@ -11,7 +11,8 @@ from pathlib import Path
 
 from commands.processes import Processes
 from commands.services import QUIET, answers, wait_until
-from freshet.settings import PREFIX
+from freshet.settings import PREFIX, Settings
+from nearline.offsets import WorkerLock
 
 _READY_SECONDS = 300.0
 
@@ -39,6 +40,14 @@ def freshet(home: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "commands.main", "serve"]
     with running(home, "api", command, port, "/readyz", environment) as server:
         yield server
+
+
+def start_worker(home: Path, server: Server) -> None:
+    """``freshet nearline`` beside a server of the same home, from when it has taken over the events."""
+    environment = {**os.environ, **QUIET, PREFIX + "HOME": str(home)}
+    server.processes.start("nearline", [sys.executable, "-m", "commands.main", "nearline"], environment)
+    lock = WorkerLock(Settings(home=home).dedicated_lock_path)
+    wait_until("nearline", lock.is_taken, _READY_SECONDS, server.processes)
 
 
 @contextmanager
