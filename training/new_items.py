@@ -31,8 +31,9 @@ class Likeness:
 
     The shares add up to 1, though a mean of ten scores that disagree is flatter than each of them: with squares that
     add up to 1 the new items would lead the lists of everybody. Where a tenth of Online Retail and a sixth of
-    MovieLens-small has not been met in training, that takes a fifth of NDCG@10 over all events (.085 to .071, .065 to
-    .051), and means take a fiftieth. Lifting new items is for ``TEXT_NEW``, by as much as validation allows.
+    MovieLens-small had not been met in training, that took a fifth of NDCG@10 over all events (.085 to .071, .065 to
+    .051), and means a twenty-fifth at most (measured once, by no command that is kept). Lifting new items is for
+    ``TEXT_NEW``, by as much as validation allows.
     """
 
     items: NDArray[np.int32]  # (N, k)

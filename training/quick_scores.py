@@ -34,7 +34,7 @@ WRITTEN_OUT = 40_000
 """Items up to which writing out all the scores of a sparse head takes less time than keeping to its cells."""
 _LEADERS = 4_000
 """Items that trends can name before whatever must not be shown is left out."""
-_FEW = 4
+_FEW: Final = 4
 """Times as many items as are to be named, up to which all are: an index would have to be read whole for so few."""
 _Weights = Mapping[str, np.float32]
 _Answers = Mapping[str, Answer | None]
