@@ -50,10 +50,13 @@ def share_the_processor() -> None:
     """One answer is computed by one thread, and whoever works beside it lets it have its turn."""
     from threadpoolctl import threadpool_limits
 
+    from serving.long_lived import collect_seldom
+
     # The threads of numpy's BLAS spin while they wait for each other: at 10,000 items 15 answers a second on two busy
     # cores, and 160 with one thread for each product.
     threadpool_limits(limits=1, user_api="blas")
     sys.setswitchinterval(SWITCH_SECONDS)
+    collect_seldom()
 
 
 class _WithFields(logging.Formatter):

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from serving.catalogue import from_table
+from serving.long_lived import made_to_stay
 from serving.metrics import Metrics
 from serving.schemas import ModelRef
 from serving.snapshot import ServedModel
@@ -122,7 +123,8 @@ class ChampionWatcher:
 
     def _load(self, version: int, folder: Path) -> None:
         try:
-            model = load_model(version, folder, self._towers)
+            with made_to_stay():
+                model = load_model(version, folder, self._towers)
         except Exception as error:  # noqa: BLE001  a bad bundle may fail in any library that reads it; the old one serves on
             self._refuse(version, error)
             return

@@ -12,6 +12,7 @@ from freshet.contract import INTERACTION_TYPES, is_negative
 from ingestion.event_log import EventLog
 from nearline.user_states import OnlineStoreError
 from serving.catalogue import CatalogueFile
+from serving.long_lived import made_to_stay
 from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures, Popularity
 from serving.snapshot import NO_POPULARITY, CurrentSnapshot
@@ -62,8 +63,9 @@ class CatalogueRefresher:
 
     def refresh(self) -> None:
         """One look at everything; what cannot be read keeps its last value and is named as missing."""
-        catalogue = self._file.read()
-        self._current.set_catalogue(catalogue, self._popularity, self._missing())
+        with made_to_stay():
+            catalogue = self._file.read()
+            self._current.set_catalogue(catalogue, self._popularity, self._missing())
         try:
             self._popularity = self._features.popularity(self._current.known_item_ids())
             self.fault = None

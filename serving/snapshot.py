@@ -3,7 +3,6 @@
 A request takes the snapshot once and uses it to its end, so an answer never mixes two models or two catalogues.
 """
 
-import gc
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ingestion.live_items import ItemChange
 from serving.catalogue import Catalogue
+from serving.long_lived import made_to_stay
 from serving.online_features import Popularity
 from serving.placed_rules import PlacedRules
 from serving.rules import Rules
@@ -126,19 +126,19 @@ class CurrentSnapshot:
 
     def set_model(self, model: ServedModel) -> None:
         """From the next request on, this model answers."""
-        with self._building:
+        with made_to_stay(), self._building:
             self._model = model
             self._rebuild()
 
     def set_catalogue(self, catalogue: Catalogue | None, popularity: Popularity, missing: frozenset[str]) -> None:
         """From the next request on, these items and counts are used; ``missing`` names what could not be read."""
-        with self._building:
+        with made_to_stay(), self._building:
             self._catalogue, self._popularity, self._missing = catalogue, popularity, missing
             self._rebuild()
 
     def set_live_items(self, changes: Iterable[ItemChange]) -> None:
         """From the next request on, these items are as they were put, or gone: one change of each."""
-        with self._building:
+        with made_to_stay(), self._building:
             self._changes = tuple(changes)
             self._rebuild()
 
@@ -166,11 +166,6 @@ class CurrentSnapshot:
         for rules in self._rules:
             snapshot.placed(rules)
         self.snapshot = snapshot
-        # Hundreds of thousands of objects that stay: without this, every full garbage collection looks at all of them,
-        # and an answer waits a quarter of a second. What is replaced is freed by its reference counts; cycles that are
-        # garbage already would stay for ever, so they go first.
-        gc.collect()
-        gc.freeze()
 
     def _with_changes(self, catalogue: Catalogue) -> Catalogue:
         """The catalogue with what was put and deleted; the same object, with its index, while both are the same."""

@@ -1,0 +1,43 @@
+"""What a model and a catalogue are made of stays for minutes, and the garbage collector need not look at it.
+
+A collection stops every answer: for a tenth of a second where there are 10,000 items, and it looks at all objects again
+whenever a quarter more have come. So what stays is made while the collector rests, and is then out of its sight; it is
+freed by its reference counts. Cycles that are garbage already would stay for ever, so they go first.
+"""
+
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_THRESHOLDS: Final = (10_000, 50, 1_000)
+"""Objects, and times of the younger generation, after which one is looked at. Python's own 700 and 10 look through what
+answers hold a hundred times a second; cycles are few, and the oldest go whenever something long-lived is made."""
+
+_changing = threading.Lock()
+_n_makers = 0
+
+
+def collect_seldom() -> None:
+    """For a process that answers."""
+    gc.set_threshold(*_THRESHOLDS)
+
+
+@contextmanager
+def made_to_stay() -> Iterator[None]:
+    """What any thread makes until the last one leaves is not looked at any more."""
+    global _n_makers
+    with _changing:
+        if not _n_makers:
+            gc.collect()
+            gc.disable()
+        _n_makers += 1
+    try:
+        yield
+    finally:
+        with _changing:
+            _n_makers -= 1
+            if not _n_makers:
+                gc.freeze()
+                gc.enable()
