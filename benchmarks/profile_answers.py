@@ -20,7 +20,7 @@ from benchmarks.serve import make_home
 from benchmarks.serve_world import user_ids
 from commands.serve import share_the_processor
 from freshet.settings import Settings, load_settings
-from serving import recommender
+from serving import kept_lists
 from serving.app import create_app
 from serving.reasons import Explainer
 from serving.recommender import Recommender
@@ -36,7 +36,7 @@ STAGES: list[tuple[Any, str, str]] = [
     (QuickScores, "shortlist", "shortlist: favourites and exact scores"),
     (Index, "favourites", "shortlist: search among vectors"),
     (SequenceHead, "user_vectors", "shortlist: the sequence network"),
-    (recommender, "rank", "history, what must be hidden, lines"),
+    (kept_lists, "rank", "history, what must be hidden, lines"),
     (Explainer, "reasons", "reasons"),
     (Recommender, "recommend", "making the answer"),
     (Recommendations, "model_dump_json", "writing the answer"),
@@ -83,7 +83,7 @@ async def profile(settings: Settings) -> dict[str, float]:
             user = user_ids()[number % N_USERS * 50]
             watch.spent.clear()
             began = time.thread_time_ns()
-            await _ask(app, state, user)
+            await _ask(app, state, user, number)
             watch.spent[REST] = time.thread_time_ns() - began - sum(watch.spent.values())
             taken = [watch.spent[stage] for stage in stages]
             cheapest[user] = [min(pair) for pair in zip(taken, cheapest.get(user, taken), strict=True)]
@@ -92,10 +92,11 @@ async def profile(settings: Settings) -> dict[str, float]:
     return dict(zip(stages, means, strict=True))
 
 
-async def _ask(app: Callable[..., Any], state: MutableMapping[str, Any], user: str) -> None:
+async def _ask(app: Callable[..., Any], state: MutableMapping[str, Any], user: str, number: int) -> None:
     path = f"/v1/users/{user}/recommendations"
     scope = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "path": path, "root_path": ""}
-    scope |= {"query_string": b"n=10", "headers": [(b"host", b"127.0.0.1")], "state": dict(state)}
+    query = b"n=10&exclude_item_ids=none-%d" % number  # asked by nobody before, so that the list has to be made
+    scope |= {"query_string": query, "headers": [(b"host", b"127.0.0.1")], "state": dict(state)}
     messages: list[MutableMapping[str, Any]] = []
 
     async def receive() -> dict[str, Any]:

@@ -76,6 +76,7 @@ def _measure(home: Path, n_items: int) -> Iterator[Figure]:
         yield from _throughput(api, empty, name if not is_smallest else "")
         rate = _saturation(api, SECONDS) / 2
         yield from _latency(api, rate, name)
+        yield from _asked_again(api, name)
         if is_smallest:
             yield from _queries(api)
             yield from _events(api, n_items)
@@ -127,6 +128,20 @@ def _latency(api: Server, rate: float, name: str) -> Iterator[Figure]:
     console.print(f"asked {rate:.0f} times a second; the generator itself was late by {late:.2f} ms at p99")
     for share, label in ((0.5, "p50"), (0.99, "p99")):
         yield _median(f"{label}_ms_{name}", [percentile(load.latencies_ms, share) for load in loads], "ms")
+
+
+def _asked_again(api: Server, name: str) -> Iterator[Figure]:
+    """The same for users of whom nothing is new since their last list: loaded anew, it is the list of before."""
+    again = serve_events.recommendations_again()
+    run_load(Plan(api.port, again, SECONDS * 2, connections=CONNECTIONS))  # every list is made
+    carried, slowest = [], []
+    for round_ in range(ROUNDS):
+        load = run_load(Plan(api.port, again, SECONDS / 2, connections=CONNECTIONS))
+        carried.append(load.per_second)
+        load = run_load(Plan(api.port, again, SECONDS, rate=load.per_second / 2, seed=round_, first=round_ * 500))
+        slowest.append(percentile(load.latencies_ms, 0.99))
+    yield _median(f"saturation_per_s_{name}_again", carried, "answers/s")
+    yield _median(f"p99_ms_{name}_again", slowest, "ms")
 
 
 def _queries(api: Server) -> Iterator[Figure]:

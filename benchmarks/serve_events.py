@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
+from itertools import count
 from typing import Any
 
 import httpx
@@ -21,6 +22,8 @@ _PROBERS = 40
 _LOST_SECONDS = 5.0
 _LOOK_SECONDS = 0.005
 """Between two looks for an event: whoever looks without a pause takes a third of a core from the server."""
+_QUESTIONS_A_USER = 5
+_asked = count()
 
 
 def batched_events(port: int, n_items: int, seconds: float) -> float:
@@ -74,9 +77,15 @@ def freshness(port: int, n_items: int, seconds: float, seed: int) -> Freshness:
     return found
 
 
-def recommendations(n: int = 10) -> list[str]:
-    """One question for each user."""
-    return [get(f"/v1/users/{user}/recommendations?n={n}") for user in user_ids()]
+def recommendations() -> list[str]:
+    """Some questions for each user that nobody has asked before, so that their lists have to be made."""
+    users = user_ids() * _QUESTIONS_A_USER
+    return [get(f"/v1/users/{user}/recommendations?n=10&exclude_item_ids=none-{next(_asked)}") for user in users]
+
+
+def recommendations_again() -> list[str]:
+    """One question for each user, always the same: what was made within the last half minute is the answer."""
+    return [get(f"/v1/users/{user}/recommendations?n=10") for user in user_ids()]
 
 
 def searches(numbers: Iterable[int]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from uuid6 import uuid7
@@ -12,9 +12,9 @@ from nearline.session_features import UserState
 from nearline.tracing import NO_TRACES, Traces
 from nearline.user_states import OnlineStoreError
 from serving.impressions import ImpressionLogger
+from serving.kept_lists import KeptLists
 from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures
-from serving.ranking import rank
 from serving.scenarios import Scenarios
 from serving.schemas import Recommendations
 from serving.snapshot import CurrentSnapshot, Snapshot
@@ -41,6 +41,7 @@ class Recommender:
     registry_fault: Callable[[], str | None]
     scenarios: Scenarios
     traces: Traces = NO_TRACES
+    kept: KeptLists = field(default_factory=KeptLists)
 
     def recommend(
         self,
@@ -68,9 +69,10 @@ class Recommender:
         snapshot = self.current.snapshot
         now = datetime.now(UTC)
         plan = wish.on(snapshot)
-        state = plan.state(state, now)
-        with self.traces.span("rank"):
-            items = rank(snapshot, state, n, frozenset(exclude_item_ids), now, plan)
+        with self.traces.span("rank") as span:
+            items, was_kept = self.kept.rank(snapshot, state, n, frozenset(exclude_item_ids), now, plan)
+            span.set_attribute("freshet.kept", was_kept)
+        self.metrics.lists.labels("kept" if was_kept else "made").inc()
         answer = Recommendations(
             recommendation_id=str(uuid7()),
             user_id=user_id,
