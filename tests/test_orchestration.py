@@ -192,7 +192,7 @@ def test_a_day_that_is_done_again_changes_no_byte(platform):
 
 def test_dags_that_are_triggered_at_once_take_turns_at_the_warehouse_and_one_that_is_killed_goes_again(platform):
     marts = contents(platform.settings.features_dir)
-    for dag_id in (*CHAIN[:3], CHAIN[1]):
+    for dag_id in CHAIN[:3]:
         platform.airflow.trigger(dag_id)
     kill_the_writer(platform)
     runs = settled(platform, *CHAIN[:3])
