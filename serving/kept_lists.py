@@ -19,8 +19,8 @@ from serving.wishes import Plan, Wish
 
 KEPT_FOR: Final = timedelta(minutes=2)
 """How old a list may be; counts are not read more often, and a session ends after half an hour of silence."""
-MAX_LINES: Final = 10_000
-"""Of all lists together, which take some 10 MB; the oldest go first."""
+MAX_LINES: Final = 20_000
+"""Of all lists together, which take some 20 MB; the oldest go first."""
 
 _Key = tuple[str, int, frozenset[str], Wish]
 
