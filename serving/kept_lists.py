@@ -69,7 +69,7 @@ class KeptLists:
     ) -> tuple[list[RecommendedItem], bool]:
         """The list for one user, as ``serving.ranking.rank`` makes it, and whether it was there already."""
         wish = plan.wish
-        is_rare = wish.query is not None or wish.item_filter is not None or wish.explain
+        is_rare = wish.item_filter is not None or wish.explain or plan.missing  # or will be better in a moment
         key, shelf = (state.user_id, n, excluded, wish), self._shelf
         if not is_rare and shelf is not None and shelf.snapshot() is snapshot:
             kept = shelf.lists.get(key)

@@ -35,9 +35,7 @@ class Metrics:
         self.fallbacks = Counter(
             "freshet_degraded_answers", "Answers given without a part of the platform", ["missing"], registry=registry
         )
-        self.lists = Counter(
-            "freshet_lists", "Lists for users, by whether they had to be made", ["origin"], registry=registry
-        )
+        self.lists = Counter("freshet_lists", "Lists, by whether they had to be made", ["origin"], registry=registry)
         self.impressions = Counter(
             "freshet_impressions", "Shown items, by whether they reached the event log", ["outcome"], registry=registry
         )

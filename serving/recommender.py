@@ -16,9 +16,9 @@ from serving.kept_lists import KeptLists
 from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures
 from serving.scenarios import Scenarios
-from serving.schemas import Recommendations
+from serving.schemas import Recommendations, RecommendedItem
 from serving.snapshot import CurrentSnapshot, Snapshot
-from serving.wishes import PLAIN, Wish
+from serving.wishes import PLAIN, Plan, Wish
 
 FRESHNESS_WAIT_SECONDS = 1.0
 """How long an answer waits for the events that its caller wants reflected; usually it is milliseconds."""
@@ -69,10 +69,7 @@ class Recommender:
         snapshot = self.current.snapshot
         now = datetime.now(UTC)
         plan = wish.on(snapshot)
-        with self.traces.span("rank") as span:
-            items, was_kept = self.kept.rank(snapshot, state, n, frozenset(exclude_item_ids), now, plan)
-            span.set_attribute("freshet.kept", was_kept)
-        self.metrics.lists.labels("kept" if was_kept else "made").inc()
+        items = self.ranked(snapshot, state, n, frozenset(exclude_item_ids), now, plan)
         answer = Recommendations(
             recommendation_id=str(uuid7()),
             user_id=user_id,
@@ -85,6 +82,16 @@ class Recommender:
         )
         self.impressions.record(answer, now)
         return answer
+
+    def ranked(
+        self, snapshot: Snapshot, state: UserState, n: int, excluded: frozenset[str], now: datetime, plan: Plan
+    ) -> list[RecommendedItem]:
+        """The list for one user, made now or a moment before; counted."""
+        with self.traces.span("rank") as span:
+            items, was_kept = self.kept.rank(snapshot, state, n, excluded, now, plan)
+            span.set_attribute("freshet.kept", was_kept)
+        self.metrics.lists.labels("kept" if was_kept else "made").inc()
+        return items
 
     def degraded(self, snapshot: Snapshot, missing: set[str]) -> list[str]:
         """Count and name what an answer from this snapshot has to do without."""

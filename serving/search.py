@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from nearline.session_features import UserState
 from serving.filters import ItemFilter
-from serving.ranking import rank
 from serving.recommender import Recommender
 from serving.schemas import SearchResults
 from serving.wishes import Wish
@@ -28,7 +27,7 @@ class Search:
             return SearchResults(**{name: getattr(answer, name) for name in SearchResults.model_fields})
         started, snapshot = time.perf_counter(), self.recommender.current.snapshot
         plan = wish.on(snapshot)
-        items = rank(snapshot, UserState(""), n, frozenset(), datetime.now(UTC), plan)
+        items = self.recommender.ranked(snapshot, UserState(""), n, frozenset(), datetime.now(UTC), plan)
         return SearchResults(
             recommendation_id=None,
             user_id=None,

@@ -6,16 +6,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import numpy as np
 import pytest
 
 from nearline.session_features import RecentEvent, UserState, to_us
 from serving import kept_lists
+from serving.champion import load_model
 from serving.filters import ItemFilter
 from serving.kept_lists import KEPT_FOR, KeptLists
 from serving.online_features import Popularity
 from serving.scenarios import SCENARIOS
-from serving.snapshot import PopularItems, Snapshot
+from serving.snapshot import CurrentSnapshot, PopularItems, Snapshot
 from serving.wishes import PLAIN, Wish
+from training.bundle import write_bundle
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 ANN = UserState("ann", (RecentEvent("e1", "i1", "view", None, to_us(NOW)),), frozenset({"i1"}), NOW)
@@ -59,11 +62,38 @@ def test_another_question_gets_another_list(other):
     assert ask(kept, snapshot, **other) == (made, True)
 
 
-@pytest.mark.parametrize("wish", [Wish(query="tea"), Wish(item_filter=ItemFilter()), Wish(explain=True)])
+@pytest.mark.parametrize("wish", [Wish(item_filter=ItemFilter()), Wish(explain=True)])
 def test_what_hardly_anybody_asks_for_twice_is_not_kept(wish):
     kept, snapshot = KeptLists(), a_snapshot()
     ask(kept, snapshot, wish=wish)
     assert not ask(kept, snapshot, wish=wish)[1]
+
+
+def test_a_search_that_could_not_be_read_is_made_anew():
+    kept, snapshot = KeptLists(), a_snapshot()  # without a model nobody reads the words
+    ask(kept, snapshot, wish=Wish(query="tea"))
+    assert not ask(kept, snapshot, wish=Wish(query="tea"))[1]
+
+
+def test_a_search_that_was_read_is_made_once(make_recommender, make_catalogue, tmp_path):
+    recommender = make_recommender("sea")
+    items = make_catalogue(recommender.item_ids)
+    write_bundle(tmp_path / "b", recommender, items, text_encoder={}, data={}, config={}, created_from={})
+    current = CurrentSnapshot()
+    current.set_model(replace(load_model(1, tmp_path / "b"), tower=OnlySpace()))
+    kept, nobody = KeptLists(), UserState("")
+    made, was_kept = ask(kept, current.snapshot, nobody, wish=Wish(query="voyage"))
+    assert ([line.item_id.split("-")[0] for line in made], was_kept) == (["space", "space"], False)
+    assert ask(kept, current.snapshot, nobody, wish=Wish(query="voyage")) == (made, True)
+    assert not ask(kept, current.snapshot, nobody, wish=Wish(query="a voyage"))[1]
+    assert not ask(kept, current.snapshot, wish=Wish(query="voyage"))[1]
+
+
+class OnlySpace:
+    """Reads every text as one about space."""
+
+    def query(self, text):
+        return np.array([0, 1, 0], dtype=np.float32)
 
 
 def test_another_model_or_catalogue_ends_all_lists_and_nothing_holds_the_old_one():
