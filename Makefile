@@ -75,7 +75,7 @@ bench: bench-data bench-train bench-update bench-serve  ## all benchmarks
 bench-data: setup  ## rows per second from events to features, and the cost of 1 % of news: EVENTS=10000000
 	@$(BIN)/python -m benchmarks.data
 
-bench-train: setup  ## hours: seconds and memory of training by number of events: EVENTS=10000,30000 ITEMS=10000
+bench-train: setup  ## hours: seconds and memory of training by number of events: EVENTS=10000,30000 WORLD_ITEMS=2000 ITEMS=10000
 	@$(BIN)/python -m benchmarks.train
 
 bench-update: setup  ## an hour: what nightly updates keep of a whole training, and what they cost: DAYS=14

@@ -1,11 +1,11 @@
 """Training grows with the events as a straight line does: what it costs by their number (`make bench-train`).
 
-Worlds of EVENTS events with the same number of items and of days are simulated, transformed and trained on, each
-training a process of its own. The exponent of a stage is the slope of log seconds on log events: 1 is a straight line,
-2 would be a square, and 0 is what does not depend on events at all, such as reading items' texts or choices that look
-at a fixed number of events. Then the item-item head alone, on catalogues of ITEMS items: dense up to 12,000 of them,
-beyond that the most met 12,000 and every other item joined to those. What has been measured is kept below the bench
-folder and not measured again; a training that was killed begins anew, so that its seconds are whole.
+Worlds of EVENTS events with the same number of items (WORLD_ITEMS) and of days are simulated, transformed and trained
+on, each training a process of its own. The exponent of a stage is the slope of log seconds on log events: 1 is a
+straight line, 2 would be a square, and 0 is what does not depend on events at all, such as reading items' texts or
+choices that look at a fixed number of events. Then the item-item head alone, on catalogues of ITEMS items: dense up to
+12,000 of them, beyond that the most met 12,000 and every other item joined to those. What has been measured is kept
+below the bench folder and not measured again; a training that was killed begins anew, so that its seconds are whole.
 """
 
 import json
@@ -26,7 +26,8 @@ from freshet.settings import load_settings
 
 EVENTS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 ITEMS = (10_000, 100_000, 1_000_000)
-N_ITEMS, N_DAYS = 2_000, 60
+N_DAYS = 60
+WORLD_ITEMS = 2_000
 EVENTS_PER_USER = 75
 """As in the default world, whose users grow with the events."""
 STAGES = {
@@ -45,12 +46,15 @@ Measured = dict[str, dict[str, float]]
 def main() -> None:
     """One size after the other, the smallest first."""
     settings = load_settings()
-    folder = settings.home / "bench" / "train"
+    n_items = int(os.environ.get("WORLD_ITEMS", WORLD_ITEMS))
+    folder = settings.home / "bench" / ("train" if n_items == WORLD_ITEMS else f"train-{n_items}")
     plot = Path(os.environ.get("PLOT", settings.home / "bench" / "train.png"))
     sizes, catalogues = _sizes("EVENTS", EVENTS), _sizes("ITEMS", ITEMS)
     training: dict[int, Measured] = {}
     for size in tqdm(sizes, desc="trainings", unit="world", disable=None):
-        training[size] = _kept(folder / f"events-{size}.json", lambda out, size=size: _train(folder, size, out))
+        training[size] = _kept(
+            folder / f"events-{size}.json", lambda out, size=size: _train(folder, size, n_items, out)
+        )
         _say(f"{size:,} events", training[size])
     item_item: dict[int, Measured] = {}
     for size in tqdm(catalogues, desc="item-item heads", unit="catalogue", disable=None):
@@ -75,13 +79,13 @@ def _kept(path: Path, measure: Any) -> Measured:
     return kept
 
 
-def _train(folder: Path, n_events: int, out: Path) -> None:
+def _train(folder: Path, n_events: int, n_items: int, out: Path) -> None:
     """Make the world unless it is there, and train on it from nothing."""
     home = folder / f"events-{n_events}"
     world = {
         "demo_events": n_events,
         "demo_users": max(n_events // EVENTS_PER_USER, 50),
-        "demo_items": N_ITEMS,
+        "demo_items": n_items,
         "demo_days": N_DAYS,
     }
     run_freshet(home, "ingest", "demo", **world)  # nothing to do where it is in the lake already
