@@ -68,15 +68,15 @@ class KeptLists:
         self, snapshot: Snapshot, state: UserState, n: int, excluded: frozenset[str], now: datetime, plan: Plan
     ) -> tuple[list[RecommendedItem], bool]:
         """The list for one user, as ``serving.ranking.rank`` makes it, and whether it was there already."""
-        wish = plan.wish
-        is_rare = wish.item_filter is not None or wish.explain or plan.missing  # or will be better in a moment
-        key, shelf = (state.user_id, n, excluded, wish), self._shelf
-        if not is_rare and shelf is not None and shelf.snapshot() is snapshot:
+        # A filter is hardly ever asked for twice, and what could not be read just now will be in a moment.
+        is_kept = plan.wish.item_filter is None and not plan.wish.explain and not plan.missing
+        key, shelf = (state.user_id, n, excluded, plan.wish), self._shelf
+        if is_kept and shelf is not None and shelf.snapshot() is snapshot:
             kept = shelf.lists.get(key)
             if kept is not None and now - kept.made_at < KEPT_FOR and kept.state == hash(state):
                 return kept.items, True
         items = rank(snapshot, plan.state(state, now), n, excluded, now, plan)
-        if not is_rare:
+        if is_kept:
             self._keep(snapshot, key, _Kept(hash(state), items, now))
         return items, False
 
