@@ -42,7 +42,7 @@ ui: setup  ## the four windows over what is already there, without running the c
 	@$(BIN)/freshet run --windows-only
 
 test: setup  ## all tests, the end-to-end ones through Airflow included
-	@$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder tests
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder tests
 
 test-fast: setup  ## the tests that take seconds
 	@$(BIN)/python -m pytest -m 'not slow' tests

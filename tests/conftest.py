@@ -15,7 +15,7 @@ from tests.browser_page import Page, opened_page
 
 # Threads that wait do not spin; OpenMP reads this when torch is first imported, which may be before any fixture.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Two workers share the machine, and what they start: with two threads each they only wait for one another.
+# The workers share the machine, and what they start: with two threads each they only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SMALL_WORLD = Path(__file__).parent / "small_world"
