@@ -84,7 +84,7 @@ def recommendations() -> list[str]:
 
 
 def recommendations_again() -> list[str]:
-    """One question for each user, always the same: what was made within the last half minute is the answer."""
+    """One question for each user, always the same: what was made within the last two minutes is the answer."""
     return [get(f"/v1/users/{user}/recommendations?n=10") for user in user_ids()]
 
 
