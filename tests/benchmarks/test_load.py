@@ -79,7 +79,7 @@ def test_requests_that_wait_behind_a_slow_one_count_their_waiting(serving):
 def test_in_closed_loop_the_slow_answer_is_one_among_others(serving):
     server = serving(pause=0.3)
     load = ask(Plan(server.server_address[1], [get("/")], seconds=0.6, connections=1))
-    assert (load.latencies_ms >= 300).sum() == 1
+    assert (load.latencies_ms > 290).sum() == 1  # two processes' clocks: .3 s of the one may be .2999 of the other
     assert len(load.latencies_ms) == server.n_requests
     assert load.per_second == pytest.approx(len(load.latencies_ms) / load.elapsed)
 
