@@ -1,7 +1,7 @@
 """What a model and a catalogue are made of stays for minutes, and the garbage collector need not look at it.
 
-A collection stops every answer: for a tenth of a second where there are 10,000 items, and it looks at all objects again
-whenever a quarter more have come. So what stays is made while the collector rests, and is then out of its sight; it is
+A collection stops every answer, the longer the more objects there are, and it looks at all of them again whenever a
+quarter more have come. So what stays is made while the collector rests, and is then out of its sight; it is
 freed by its reference counts. Cycles that are garbage already would stay for ever, so they go first.
 """
 
