@@ -20,7 +20,7 @@ from serving.wishes import Plan, Wish
 KEPT_FOR: Final = timedelta(minutes=2)
 """How old a list may be; counts are not read more often, and a session ends after half an hour of silence."""
 MAX_LINES: Final = 20_000
-"""Of all lists together, which take some 20 MB; the oldest go first."""
+"""Of all lists together, which take some 10 MB; the oldest go first."""
 
 _Key = tuple[str, int, frozenset[str], Wish]
 
@@ -70,14 +70,14 @@ class KeptLists:
         """The list for one user, as ``serving.ranking.rank`` makes it, and whether it was there already."""
         # A filter is hardly ever asked for twice, and what could not be read just now will be in a moment.
         is_kept = plan.wish.item_filter is None and not plan.wish.explain and not plan.missing
-        key, shelf = (state.user_id, n, excluded, plan.wish), self._shelf
+        key, told, shelf = (state.user_id, n, excluded, plan.wish), hash(state), self._shelf
         if is_kept and shelf is not None and shelf.snapshot() is snapshot:
             kept = shelf.lists.get(key)
-            if kept is not None and now - kept.made_at < KEPT_FOR and kept.state == hash(state):
+            if kept is not None and now - kept.made_at < KEPT_FOR and kept.state == told:
                 return kept.items, True
         items = rank(snapshot, plan.state(state, now), n, excluded, now, plan)
         if is_kept:
-            self._keep(snapshot, key, _Kept(hash(state), items, now))
+            self._keep(snapshot, key, _Kept(told, items, now))
         return items, False
 
     def _keep(self, snapshot: Snapshot, key: _Key, kept: _Kept) -> None:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import Final
 
 _THRESHOLDS: Final = (10_000, 50, 1_000)
-"""Objects, and times of the younger generation, after which one is looked at. Python's own 700 and 10 look through what
-answers hold a hundred times a second; cycles are few, and the oldest go whenever something long-lived is made."""
+"""Objects, and times of the younger generation, after which a generation is looked at; Python's own are 700, 10 and 10.
+Answers leave no cycles to be found, and others go at the latest when something long-lived is made."""
 
 _changing = threading.Lock()
 _n_makers = 0

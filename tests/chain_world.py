@@ -8,7 +8,7 @@ import duckdb
 
 from freshet.settings import PROJECT_ROOT, Settings
 
-# Less than the defaults: the same chain, the same claims, a third of the minutes.
+# Less than the defaults: the same chain and the same claims.
 SMALLER = {
     "FRESHET_TRAIN_EPOCHS": "1",
     "FRESHET_TRAIN_BUDGET_MINUTES": "1",
