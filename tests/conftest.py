@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import threading
-from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -108,9 +107,9 @@ def browser():
 
 @pytest.fixture(scope="session")
 def open_page(browser, tmp_path_factory):
-    """A function that opens an address in a real browser."""
-    with ExitStack() as opened:
-        yield lambda url: opened.enter_context(opened_page(browser, tmp_path_factory.mktemp("browser"), url))
+    """A function that opens an address in a real browser, for as long as it is looked at: pages that ask for news keep
+    a processor busy."""
+    return lambda url: opened_page(browser, tmp_path_factory.mktemp("browser"), url)
 
 
 @pytest.fixture

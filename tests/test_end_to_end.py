@@ -15,7 +15,7 @@ from httpx import HTTPStatusError
 
 from freshet.airflow_api import AirflowApi
 from freshet.settings import PROJECT_ROOT, Settings
-from tests.airflow_page import log_in
+from tests.airflow_page import logged_in
 from tests.chain_world import SMALLER, World, make_run, movielens_folder
 from tests.conftest import SMALL_WORLD
 
@@ -230,7 +230,8 @@ def windows(world):
 @pytest.fixture(scope="module")
 def browsing(windows, open_page):
     """A browser that has logged in to Airflow with the password that Airflow generated."""
-    return log_in(open_page, windows)
+    with logged_in(open_page, windows) as page:
+        yield page
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from freshet.contract import Event
 from freshet.data_quality import data_problem
 from freshet.settings import Settings
 from ingestion.event_log import SqliteEventLog
-from tests.airflow_page import log_in
+from tests.airflow_page import logged_in
 from tests.http_handler import Handler
 from tests.judged import results_per_user
 from training import registry
@@ -203,7 +203,7 @@ def test_dags_that_are_triggered_at_once_take_turns_at_the_warehouse_and_one_tha
     ]
     assert any(task.n_tries > 1 for task in tasks)
     writers = [task for task in tasks if task.pool == "warehouse" and task.started_at]
-    assert len(writers) >= 6
+    assert len(writers) >= 4  # builds, and their docs: the one of the backfill and the one asked for here
     times = sorted((task.started_at, task.ended_at) for task in writers)
     assert all(ended <= started for (_, ended), (started, _) in pairwise(times))
 
@@ -280,28 +280,29 @@ def test_while_the_data_is_bad_no_person_can_promote_but_by_overruling(platform,
     assert registry.champion(uri) is None
 
 
+@contextlib.contextmanager
 def task_page(platform, open_page, dag_id, task_id, state):
     """The newest task of a state, as a person looks at it."""
     runs = [run.run_id for run in platform.airflow.runs(dag_id)]
     states = {run_id: {task.task_id: task.state for task in platform.airflow.tasks(dag_id, run_id)} for run_id in runs}
     run_id = next(run_id for run_id in runs if states[run_id][task_id] == state)
-    page = log_in(open_page, platform.settings)
-    page.go(f"{platform.settings.airflow_url}/dags/{dag_id}/runs/{quote(run_id)}/tasks/{task_id}")
-    return page
+    with logged_in(open_page, platform.settings) as page:
+        page.go(f"{platform.settings.airflow_url}/dags/{dag_id}/runs/{quote(run_id)}/tasks/{task_id}")
+        yield page
 
 
 def test_the_page_of_a_refused_promotion_says_why_and_leads_to_the_versions(platform, open_page):
-    page = task_page(platform, open_page, "choose_champion", "move_aliases", "failed")
-    page.shows("is not promoted: the newest data failed its tests (unique_stg_lake__events_event_id")
-    page.click("a", "Details")
-    page.shows("Model versions")
-    links = page.evaluate("[...document.querySelectorAll('a')].map((link) => link.href)")
+    with task_page(platform, open_page, "choose_champion", "move_aliases", "failed") as page:
+        page.shows("is not promoted: the newest data failed its tests (unique_stg_lake__events_event_id")
+        page.click("a", "Details")
+        page.shows("Model versions")
+        links = page.evaluate("[...document.querySelectorAll('a')].map((link) => link.href)")
     assert f"{platform.settings.mlflow_url}/#/models/freshet-recommender" in links
 
 
 def test_the_page_of_a_skipped_task_says_why(platform, open_page):
-    page = task_page(platform, open_page, "ingest_events", "announce", "skipped")
-    page.shows("Skipped", "INFO - the marts hold everything that the lake holds: nothing to rebuild")
+    with task_page(platform, open_page, "ingest_events", "announce", "skipped") as page:
+        page.shows("Skipped", "INFO - the marts hold everything that the lake holds: nothing to rebuild")
 
 
 def test_mended_data_is_built_anew_from_the_form_and_then_the_gate_decides(platform):

@@ -12,9 +12,9 @@ def url(world, serve):
 @pytest.fixture
 def page(open_page, url):
     """Its page."""
-    page = open_page(f"{url}/docs")
-    page.resize(1400, 900)
-    return page
+    with open_page(f"{url}/docs") as page:
+        page.resize(1400, 900)
+        yield page
 
 
 def test_every_route_is_on_the_page_and_one_is_tried_out(page, keep_picture):

@@ -27,7 +27,8 @@ def url(settings, serve):
 def page(open_page, url):
     for user in ("reader", "stranger"):
         httpx.get(f"{url}/v1/users/{user}/recommendations").raise_for_status()
-    return open_page(url + "/")
+    with open_page(url + "/") as page:
+        yield page
 
 
 def test_the_page_shows_the_champion_and_how_lists_were_answered(page, eventually, world):

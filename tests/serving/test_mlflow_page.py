@@ -39,8 +39,8 @@ def serve_mlflow(free_ports, eventually):
 def test_the_link_to_the_champion_leads_to_its_version_with_alias_and_reason(serve_mlflow, open_page, world):
     status = platform_status(serve_mlflow(world.settings), [MLFLOW])
     assert status.service(MLFLOW).state == "answers"
-    page = open_page(status.champion.url)
-    page.shows(f"Version {world.versions[0]}", "champion", "Verdict: champion. Why: the first", "verdict_reason")
+    with open_page(status.champion.url) as page:
+        page.shows(f"Version {world.versions[0]}", "champion", "Verdict: champion. Why: the first", "verdict_reason")
 
 
 def test_the_page_of_a_version_that_did_not_go_live_begins_with_the_reason(
@@ -52,11 +52,12 @@ def test_the_page_of_a_version_that_did_not_go_live_begins_with_the_reason(
     worse = register_evaluated(settings.tracking_uri, results_per_user(0.04))
     assert not promote(settings.tracking_uri, worse).promoted
     settings = serve_mlflow(settings)
-    page = open_page(version_url(settings.mlflow_url, worse))
-    page.shows(f"Version {worse}", "Verdict: challenger. Why: may be worse than the champion: -50.0%", "verdict_reason")
-    page.wait_for("/@\\s*challenger/.test(document.body.innerText)", "the alias")
-    page.go(version_url(settings.mlflow_url, champion))
-    page.shows(f"Version {champion}", "Verdict: champion. Why: the first champion; popularity: +300.0%")
+    with open_page(version_url(settings.mlflow_url, worse)) as page:
+        why = "may be worse than the champion: -50.0%"
+        page.shows(f"Version {worse}", f"Verdict: challenger. Why: {why}", "verdict_reason")
+        page.wait_for("/@\\s*challenger/.test(document.body.innerText)", "the alias")
+        page.go(version_url(settings.mlflow_url, champion))
+        page.shows(f"Version {champion}", "Verdict: champion. Why: the first champion; popularity: +300.0%")
 
 
 def test_two_trainings_stand_beside_each_other_metric_by_metric(serve_mlflow, open_page, tmp_path):
@@ -68,10 +69,9 @@ def test_two_trainings_stand_beside_each_other_metric_by_metric(serve_mlflow, op
             mlflow.log_param("epochs", 3)
         runs.append(run.info)
     settings = serve_mlflow(settings)
-    page = open_page(f"{settings.mlflow_url}/#/experiments/{runs[0].experiment_id}")
     asked = {"runs": [run.run_id for run in runs], "experiments": [runs[0].experiment_id]}
     query = "&".join(f"{name}={quote(json.dumps(ids))}" for name, ids in asked.items())
-    page.go(f"{settings.mlflow_url}/#/compare-runs?{query}")
-    page.shows(
-        "Comparing 2 Runs", "train 0.0512", "train 0.0733", "test/recommender/ndcg_at_10", "0.051", "0.073", "epochs"
-    )
+    with open_page(f"{settings.mlflow_url}/#/experiments/{runs[0].experiment_id}") as page:
+        page.go(f"{settings.mlflow_url}/#/compare-runs?{query}")
+        figures = ("test/recommender/ndcg_at_10", "0.051", "0.073")
+        page.shows("Comparing 2 Runs", "train 0.0512", "train 0.0733", *figures, "epochs")

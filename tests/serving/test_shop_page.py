@@ -15,7 +15,8 @@ def shop_url(world, serve):
 @pytest.fixture(scope="module")
 def evaluate(open_page, shop_url):
     """Evaluates JavaScript in the page, which is open for user "shopper", and returns its value."""
-    return open_page(f"{shop_url}/shop?user=shopper").evaluate
+    with open_page(f"{shop_url}/shop?user=shopper") as page:
+        yield page.evaluate
 
 
 @pytest.fixture
