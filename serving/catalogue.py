@@ -1,7 +1,7 @@
 """What can be recommended: titles, categories, availability; from the exported mart, or the model's bundle."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -22,6 +22,7 @@ COLUMNS: Final = (
     *("item_id", "title", "categories", "tags", "price", "attributes"),
     *("available_from", "is_available", "updated_at"),
 )
+_PIECE_ROWS: Final = 10_000
 
 logger = logging.getLogger(__name__)
 
@@ -78,21 +79,33 @@ class Catalogue:
 def from_table(table: "pyarrow.Table") -> Catalogue:
     """A catalogue from a table with the item's columns; what a bundle left out counts as available."""
     present = [column for column in COLUMNS if column in table.column_names]
-    rows = table.select(present).to_pylist()
-    return Catalogue({row["item_id"]: _item(row) for row in rows})
+    items: dict[str, CatalogueItem] = {}
+    first = _FirstOfEqual()
+    # In pieces: what is only on the way, for a million items, is as much memory as what is kept.
+    for piece in table.select(present).to_batches(max_chunksize=_PIECE_ROWS):
+        items.update((row["item_id"], _item(row, first)) for row in piece.to_pylist())
+    return Catalogue(items)
 
 
-def _item(row: Mapping[str, Any]) -> CatalogueItem:
+class _FirstOfEqual(dict[Any, Any]):
+    """Gives the first of equal values, so that many items hold the same one."""
+
+    def __missing__(self, value: Hashable) -> Hashable:
+        self[value] = value
+        return value
+
+
+def _item(row: Mapping[str, Any], first: _FirstOfEqual) -> CatalogueItem:
     return CatalogueItem(
         item_id=row["item_id"],
         title=row.get("title"),
-        categories=tuple(row.get("categories") or ()),
-        available_from=row.get("available_from"),
+        categories=first[tuple(row.get("categories") or ())],
+        available_from=first[row.get("available_from")],
         is_available=row.get("is_available") is not False,
-        tags=tuple(row.get("tags") or ()),
+        tags=first[tuple(row.get("tags") or ())],
         price=row.get("price"),
-        attributes=row.get("attributes") or "{}",
-        updated_at=row.get("updated_at"),
+        attributes=first[row.get("attributes") or "{}"],
+        updated_at=first[row.get("updated_at")],
     )
 
 

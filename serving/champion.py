@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 
-from serving.catalogue import from_table
 from serving.long_lived import made_to_stay
 from serving.metrics import Metrics
 from serving.schemas import ModelRef
@@ -174,7 +173,7 @@ def load_model(version: int, folder: Path, towers: TextTowers | None = None) -> 
         ref=ModelRef(name=MODEL_NAME, version=str(version), alias=CHAMPION),
         recommender=bundle.recommender,
         item_index={item_id: index for index, item_id in enumerate(item_ids)},
-        catalogue=from_table(bundle.items),
+        items=bundle.items,
         knows_strangers=_knows_strangers(bundle.recommender),
         tower=towers.open(bundle) if towers else None,
         quick=QuickScores.of(bundle.recommender),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.live_items import ItemChange
-from serving.catalogue import Catalogue
+from serving.catalogue import Catalogue, from_table
 from serving.long_lived import made_to_stay
 from serving.online_features import Popularity
 from serving.placed_rules import PlacedRules
@@ -23,6 +23,8 @@ from serving.schemas import ModelRef
 from training.newness import RARELY_MET
 
 if TYPE_CHECKING:
+    import pyarrow
+
     from serving.text_tower import TextTower
     from training.llm_recommender import LLMRecommender
     from training.quick_scores import QuickScores
@@ -38,7 +40,7 @@ class ServedModel:
     ref: ModelRef
     recommender: "LLMRecommender"
     item_index: dict[str, int]
-    catalogue: Catalogue  # as it was when the model was trained
+    items: "pyarrow.Table"  # as they were when the model was trained
     knows_strangers: bool  # it ranks by popularity where there is no history; otherwise popular items are the answer
     tower: "TextTower | None" = None  # reads new items and queries; None where the bundle does not say how
     quick: "QuickScores | None" = None  # finds what can lead a list; None where scoring everything is as quick
@@ -118,6 +120,7 @@ class CurrentSnapshot:
         self._rules = [each for each in rules if each]
         self._model: ServedModel | None = None
         self._catalogue: Catalogue | None = None
+        self._of_bundle: tuple[pyarrow.Table, Catalogue] | None = None
         self._changes: tuple[ItemChange, ...] = ()
         self._changed: tuple[Catalogue, tuple[ItemChange, ...], Catalogue] | None = None
         self._popularity = NO_POPULARITY
@@ -151,7 +154,7 @@ class CurrentSnapshot:
     def _rebuild(self) -> None:
         now = datetime.now(UTC)
         model = self._model
-        catalogue = self._with_changes(self._catalogue or (model.catalogue if model else Catalogue()))
+        catalogue = self._with_changes(self._exported_or_of_bundle())
         popularity = _aligned(self._popularity, model) if model else None
         quick = model.quick if model else None
         snapshot = Snapshot(
@@ -166,6 +169,15 @@ class CurrentSnapshot:
         for rules in self._rules:
             snapshot.placed(rules)
         self.snapshot = snapshot
+
+    def _exported_or_of_bundle(self) -> Catalogue:
+        """The exported catalogue; before there is one, what the model's bundle says of its items."""
+        if self._catalogue is not None or self._model is None:
+            self._of_bundle = None
+            return self._catalogue or Catalogue()
+        if self._of_bundle is None or self._of_bundle[0] is not self._model.items:
+            self._of_bundle = self._model.items, from_table(self._model.items)
+        return self._of_bundle[1]
 
     def _with_changes(self, catalogue: Catalogue) -> Catalogue:
         """The catalogue with what was put and deleted; the same object, with its index, while both are the same."""

@@ -1,8 +1,8 @@
 """A linear head over many items: which of them score highest, without scoring all, and how all of them are spread.
 
 A large table is indexed by faiss: items are sorted into lists around centres, by the leading directions of their
-vectors, and a question reads the lists whose centres it likes best. Whoever asks scores what is found exactly. Mean and
-spread of all scores follow from those of the vectors, in closed form.
+vectors, a byte each, and a question reads the lists whose centres it likes best. Whoever asks scores what is found
+exactly. Mean and spread of all scores follow from those of the vectors, in closed form.
 """
 
 from dataclasses import dataclass, replace
@@ -147,7 +147,7 @@ class Index:
     """The items' leading directions in faiss' lists."""
 
     projection: Floats  # (D + 1, S)
-    lists: Any  # faiss.IndexIVFFlat
+    lists: Any  # faiss.IndexIVFScalarQuantizer
 
     @classmethod
     def of(cls, vectors: Floats, bias: Floats | None, covariance: Floats) -> Self:
@@ -158,7 +158,10 @@ class Index:
         _, directions = np.linalg.eigh(covariance)  # ascending
         projection = np.ascontiguousarray(directions[:, ::-1][:, :INDEXED_SIZE], dtype=np.float32)
         size, n_lists = projection.shape[1], max(int(np.sqrt(len(vectors))), 1)
-        lists = faiss.IndexIVFFlat(faiss.IndexFlatIP(size), size, n_lists, faiss.METRIC_INNER_PRODUCT)
+        lists = faiss.IndexIVFScalarQuantizer(
+            *(faiss.IndexFlatIP(size), size, n_lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT),
+            False,  # bytes of the directions themselves: those of what they differ from a centre by take longer to read
+        )
         step = max(len(vectors) // (n_lists * lists.cp.max_points_per_centroid), 1)
         lists.train(_with_bias(vectors[::step], None if bias is None else bias[::step]) @ projection)
         for start in range(0, len(vectors), _BLOCK):

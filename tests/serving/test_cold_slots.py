@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nearline.session_features import RecentEvent, UserState, to_us
-from serving.catalogue import from_table
 from serving.online_features import Popularity
 from serving.ranking import rank
 from serving.rules import Rule, Rules
@@ -26,7 +25,7 @@ def snapshot(**rare):
     current, recommender = CurrentSnapshot(), recommender_for("sea")
     index = {item_id: place for place, item_id in enumerate(recommender.item_ids)}
     ref = ModelRef(name="freshet-recommender", version="1", alias="champion")
-    current.set_model(ServedModel(ref, recommender, index, from_table(catalogue_table(ITEM_IDS)), knows_strangers=True))
+    current.set_model(ServedModel(ref, recommender, index, catalogue_table(ITEM_IDS), knows_strangers=True))
     current.set_catalogue(None, Popularity(counts, NOW), frozenset())
     return current.snapshot
 

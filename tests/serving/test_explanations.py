@@ -27,7 +27,7 @@ EXPLAINED = Wish(explain=True)
 def served(recommender):
     index = {item_id: place for place, item_id in enumerate(recommender.item_ids)}
     ref = ModelRef(name="freshet-recommender", version="1", alias="champion")
-    return ServedModel(ref, recommender, index, from_table(catalogue_table(ITEM_IDS)), knows_strangers=True)
+    return ServedModel(ref, recommender, index, catalogue_table(ITEM_IDS), knows_strangers=True)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_an_item_younger_than_the_model_speaks_through_those_it_reads_like(head)
     everything = np.arange(model.recommender.n_items)
     raw = getattr(model.recommender, head).score(batch, model.recommender.reading(head, batch))[0]
     assert raw[-2:].all()
-    assert terms_of(head, model, model.catalogue, batch, everything).sum(axis=1) == pytest.approx(raw, abs=1e-6)
+    assert terms_of(head, model, from_table(model.items), batch, everything).sum(axis=1) == pytest.approx(raw, abs=1e-6)
 
 
 def test_a_request_that_asks_is_told_and_a_query_has_its_part(reading_api):

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from freshet.settings import Settings, SettingsError
@@ -15,7 +16,7 @@ from serving.ranking import rank
 from serving.rules import Rule, Rules
 from serving.scenarios import SCENARIOS, read_scenarios
 from serving.schemas import ModelRef
-from serving.snapshot import CurrentSnapshot, ServedModel
+from serving.snapshot import NO_POPULARITY, CurrentSnapshot, ServedModel
 from serving.wishes import Wish
 from training.blend import REGIMES
 from training.history import Recency
@@ -31,7 +32,9 @@ def snapshot_of(recommender, catalogue, quick=None):
     current = CurrentSnapshot()
     index = {item_id: place for place, item_id in enumerate(recommender.item_ids)}
     ref = ModelRef(name="freshet-recommender", version="1", alias="champion")
-    current.set_model(ServedModel(ref, recommender, index, catalogue, knows_strangers=True, quick=quick))
+    current.set_catalogue(catalogue, NO_POPULARITY, frozenset())
+    model = ServedModel(ref, recommender, index, pa.table({}), knows_strangers=True, quick=quick)
+    current.set_model(model)
     return current.snapshot
 
 
