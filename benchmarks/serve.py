@@ -89,12 +89,15 @@ def _measure(home: Path, n_items: int) -> Iterator[Figure]:
 
 
 def _starts(home: Path) -> Iterator[Figure]:
-    """Time to ready; the first start also fetches the model from the registry."""
-    taken = []
-    for _ in range(3):
+    """Time to ready, and how fast those are answered who ask at once; the first start also fetches the model."""
+    taken, slowest = [], []
+    for start in range(3):
         with freshet(home) as api:
             taken.append(api.ready_s)
+            load = run_load(Plan(api.port, serve_events.recommendations(), 5.0, rate=50, seed=start))
+            slowest.append(percentile(load.latencies_ms, 0.99))
     yield _median("ready_s", taken, "s")
+    yield _median("p99_ms_after_start", slowest, "ms")
 
 
 def _warm_up(api: Server, empty: Server) -> None:

@@ -54,7 +54,7 @@ class ChampionWatcher:
         self._served_version: int | None = None
         self._refused_version: int | None = None
         self._refused_at = 0.0
-        self._stopping, self._recalled = threading.Event(), threading.Event()
+        self._stopping, self._recalled, self._polled = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="champion-watcher", daemon=True)
         self.registry_fault: str | None = None
         self.model_fault: str | None = "the registry has not been asked yet"
@@ -66,6 +66,10 @@ class ChampionWatcher:
     def wait_recalled(self, timeout: float) -> bool:
         """Wait until what was served last is served again, or there is no such thing; false when that takes longer."""
         return self._recalled.wait(timeout)
+
+    def wait_polled(self, timeout: float) -> bool:
+        """Wait until the registry has been asked once, for which MLflow is imported; false when that takes longer."""
+        return self._polled.wait(timeout)
 
     def stop(self) -> None:
         """End after the poll at hand; loading is not interrupted, and the process need not wait for it."""
@@ -105,6 +109,7 @@ class ChampionWatcher:
         self._recalled.set()
         while not self._stopping.is_set():
             self.poll()
+            self._polled.set()
             self._stopping.wait(self._poll_seconds)
 
     def _is_refused(self, version: int) -> bool:

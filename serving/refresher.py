@@ -47,13 +47,17 @@ class CatalogueRefresher:
         self._filled_path = filled_path
         self._popularity = NO_POPULARITY
         self._log_counts = LogCounts(log)
-        self._stopping = threading.Event()
+        self._stopping, self._refreshed = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="catalogue-refresher", daemon=True)
         self.fault: str | None = "popularity has not been read yet"
 
     def start(self) -> None:
         """Begin to refresh."""
         self._thread.start()
+
+    def wait_refreshed(self, timeout: float) -> bool:
+        """Wait until everything could be read once; false when that takes longer."""
+        return self._refreshed.wait(timeout)
 
     def stop(self) -> None:
         """End after the refresh at hand."""
@@ -89,6 +93,8 @@ class CatalogueRefresher:
         while not self._stopping.is_set():
             started, filled = time.thread_time(), self._filled()
             self.refresh()
+            if not self.fault:
+                self._refreshed.set()
             spent = time.thread_time() - started
             # Without a batch there is only the log, which has news every moment.
             pause = REFRESH_SECONDS if filled else LOG_SECONDS

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from typing import Final
 
 from anyio import CapacityLimiter
@@ -41,6 +42,7 @@ EVENT_THREADS: Final = 16
 """Requests that may write to the event log, or wait for it, at once. Answers have threads of their own, so that a log
 that stands still takes none from them."""
 _RECALL_SECONDS: Final = 15.0
+_SETTLE_SECONDS: Final = 8.0
 _REOPEN_SECONDS: Final = 2.0
 _LARGE_LAG: Final = 10_000
 """Events waiting for the worker beyond which answers are no longer fresh."""
@@ -81,7 +83,7 @@ class Runtime:
         self._refresher = CatalogueRefresher(catalogue, filled, self._features, self._log, self.current, metrics)
         self._impressions = ImpressionLogger(self._log, metrics)
         self.event_threads = CapacityLimiter(EVENT_THREADS)
-        self._stopping = threading.Event()
+        self._stopping, self._tried_to_open = threading.Event(), threading.Event()
         self._opener = threading.Thread(target=self._open_stores, name="feast-opener", daemon=True)
         self._store_fault: str | None = "Feast is being opened"
         self.gateway = EventGateway(self._log, self._rejects, metrics, self.worker.wake, traces)
@@ -103,11 +105,12 @@ class Runtime:
         self.items = Items(self._live_items, catalogue, self.current)
 
     def start(self) -> None:
-        """Start every thread. The API answers once the last model is back, degraded until all have done a round."""
+        """Start every thread. The API answers once the last model is back and all have done a round, or take long."""
         for part in (self._impressions, self.worker, self._live_items, self._watcher, self._refresher, self._opener):
             part.start()
         # Requests wait in the socket's backlog meanwhile, instead of being answered with an empty list.
         self._watcher.wait_recalled(_RECALL_SECONDS)
+        self._settle(time.monotonic() + _SETTLE_SECONDS)
 
     def stop(self) -> None:
         """Finish what was acknowledged, then close."""
@@ -158,15 +161,24 @@ class Runtime:
     def _wait_until(self, sequence: int, timeout: float) -> bool:
         return self._store.is_open and self.worker.wait_until(sequence, timeout)
 
+    def _settle(self, end: float) -> None:
+        """Wait for the first round of everybody: imports and counts of all items would keep answers waiting instead."""
+        self._watcher.wait_polled(end - time.monotonic())
+        self._tried_to_open.wait(end - time.monotonic())
+        if self._store.is_open:
+            self._refresher.wait_refreshed(end - time.monotonic())
+
     def _open_stores(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._store.open()
             except OnlineStoreError as error:
                 self._store_fault = str(error)
+                self._tried_to_open.set()
                 self._stopping.wait(_REOPEN_SECONDS)
             else:
                 self._store_fault = None
+                self._tried_to_open.set()
                 self.worker.wake()
                 logger.info("online store open")
                 return
