@@ -82,6 +82,7 @@ def _measure(home: Path, n_items: int) -> Iterator[Figure]:
             yield from _events(api, n_items)
         if name != "100k":
             yield _one(f"rss_mb_{name}", api.memory_mb, "MB")
+            yield _one(f"mapped_mb_{name}", api.mapped_mb, "MB")
         if is_smallest:
             yield from _with_a_worker_of_its_own(home, api, n_items)
     if is_smallest:

@@ -31,6 +31,11 @@ class Server:
         """Resident memory of the server and its children, shared pages counted once."""
         return self.processes.memory_bytes() / 2**20
 
+    @property
+    def mapped_mb(self) -> float:
+        """What of it lies in files as well, such as neighbours and libraries."""
+        return self.processes.mapped_bytes() / 2**20
+
 
 @contextmanager
 def freshet(home: Path) -> Iterator[Server]:
