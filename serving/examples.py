@@ -63,6 +63,8 @@ _SHOWN_ITEM: Final = {
 }
 
 _EXPLANATION: Final = {
+    "moment": "inside_short",
+    "gate": 0.7,
     "contributions": [
         {
             "part": "item_item",
@@ -74,7 +76,7 @@ _EXPLANATION: Final = {
             ],
         },
         {"part": "trend_30d", "contribution": 0.3, "raw_score": None, "items": []},
-    ]
+    ],
 }
 
 RECOMMENDATIONS: Final = {

@@ -16,6 +16,7 @@ from serving.catalogue import Catalogue
 from serving.reasons import Explainer
 from serving.schemas import Contribution, Explanation, HistoryTerm
 from serving.snapshot import ServedModel
+from training.blend import REGIMES, regime_of
 from training.history import HistoryBatch
 from training.llm_recommender import TEXT
 from training.neighbours import Neighbours
@@ -37,6 +38,7 @@ def explained(
     shown: NDArray[np.int64],
 ) -> list[Explanation]:
     """One explanation for each item shown; the arguments are those of an Explainer."""
+    regime = int(regime_of(batch)[0])
     met, line_of = np.unique(batch.items[0], return_inverse=True)
     history = [str(model.recommender.item_ids[index]) for index in met]
     terms = {
@@ -60,9 +62,11 @@ def explained(
 
     return [
         Explanation(
+            moment=REGIMES[regime],
+            gate=_rounded(model.recommender.gate[regime]),
             contributions=[
                 contribution(part, line) for part in sorted(parts, key=lambda part: -abs(float(parts[part][line])))
-            ]
+            ],
         )
         for line in range(len(shown))
     ]

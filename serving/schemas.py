@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.blend import REGIMES
+
 Source = Literal["model", "cold_start", "popular", "pinned", "cold_slot"]
 
 
@@ -38,6 +40,10 @@ class Contribution(_Out):
 class Explanation(_Out):
     """What a score is made of."""
 
+    moment: str = Field(description=f"The kind of moment, by which the heads are weighed: {', '.join(REGIMES)}")
+    gate: float = Field(
+        description="a in P = a · recent + (1 − a) · long-term: what the current session counts in `item_item`"
+    )
     contributions: list[Contribution] = Field(description="Those that count most first")
 
 

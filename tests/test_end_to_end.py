@@ -308,3 +308,20 @@ def test_the_graph_of_the_assets_leads_from_the_events_to_the_champion(windows, 
     airflow.shows(*chain, "choose_champion", "Producing Tasks")
     keep_picture(airflow, "airflow-assets.png")
     assert airflow.errors == []
+
+
+@on_the_demo
+def test_the_shop_shows_what_a_click_moves_and_why_each_item_is_there(windows, world, open_page, keep_picture):
+    ((user_id,),) = world.query(
+        "select user_id from 'FEATURES/fct_training_sequences.parquet' order by abs(n_events - 25), user_id limit 1"
+    )
+    with open_page(f"{windows.api_url}/shop?user={user_id}") as page:
+        page.resize(1100, 900)
+        page.wait_for("document.querySelectorAll('#list li').length === 10", "a list")
+        page.evaluate("document.querySelectorAll('#list button.click')[0].click()")
+        page.wait_for("[...document.querySelectorAll('.moved')].some((moved) => moved.textContent)", "what moved")
+        page.shows("click to the list that knows of it")
+        page.evaluate("document.querySelector('#why summary').click()")
+        page.shows("The session counts a = ", "Interests: ")
+        keep_picture(page, "shop.png")
+        assert page.errors == []

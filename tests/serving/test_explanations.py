@@ -67,6 +67,19 @@ def test_the_history_items_that_speak_are_named_with_what_they_say(snapshot):
     assert set(parts) == set(WEIGHTS)
 
 
+def test_the_moment_and_its_gate_are_named(snapshot):
+    moments = {
+        "no_history": UserState("u1"),
+        "inside_short": met("sea-1", "sea-4"),
+        "inside_long": met(
+            *(f"sea-{place}" for place in range(8)), *(f"space-{place}" for place in range(8)), *["food-1"] * 4
+        ),
+    }
+    for moment, state in moments.items():
+        told = next(iter(listed(snapshot, state, n=1).values())).explanation
+        assert (told.moment, told.gate) == (moment, 0.5)
+
+
 def test_an_item_that_was_met_twice_speaks_once(snapshot):
     [term] = by_part(listed(snapshot, met("sea-4", "sea-4"))["sea-3"])["item_item"].items
     assert (term.item_id, term.term) == ("sea-4", pytest.approx((0.5 + 0.4) / 2))

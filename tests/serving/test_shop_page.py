@@ -13,10 +13,16 @@ def shop_url(world, serve):
 
 
 @pytest.fixture(scope="module")
-def evaluate(open_page, shop_url):
-    """Evaluates JavaScript in the page, which is open for user "shopper", and returns its value."""
+def page(open_page, shop_url):
+    """The page, open for user "shopper"."""
     with open_page(f"{shop_url}/shop?user=shopper") as page:
-        yield page.evaluate
+        yield page
+
+
+@pytest.fixture(scope="module")
+def evaluate(page):
+    """Evaluates JavaScript in the page, and returns its value."""
+    return page.evaluate
 
 
 @pytest.fixture
@@ -27,7 +33,7 @@ def lines(evaluate):
     return lambda: [tuple(line) for line in evaluate(script) or []]
 
 
-def test_a_click_changes_the_list_and_the_page_says_how_fast(evaluate, lines, eventually):
+def test_a_click_changes_the_list_and_the_page_says_how_fast(page, evaluate, lines, eventually):
     assert eventually(lambda: len(lines()) == 10)
     before = lines()
     assert before[0][0] == "Sea number 0"  # a stranger is for the sea, as the model is
@@ -38,6 +44,19 @@ def test_a_click_changes_the_list_and_the_page_says_how_fast(evaluate, lines, ev
     assert after[0][2] == "Goes with “Sea number 3”, which you chose."
     assert any(moved.startswith("was ") for _, moved, _ in after)
     assert evaluate("/click to the list that knows of it: \\d+ ms, model/.test(document.body.innerText)")
+    assert page.errors == []
+
+
+def test_who_asks_sees_the_gate_the_profile_and_what_each_line_is_made_of(page, evaluate, eventually):
+    assert evaluate("document.querySelectorAll('.parts').length") == 0
+    evaluate("document.querySelector('#why summary').click()")
+    page.shows("Moment: inside_short. The session counts a = 50 %, what was before it 50 %.")
+    page.shows("1 items met, 1 events in this session. Interests: sea 100 %.")
+    parts = evaluate("[...document.querySelectorAll('.parts')].map((line) => line.textContent)")
+    assert len(parts) == 10
+    assert all(line.startswith("model · item_item ") for line in parts[:2])
+    evaluate("document.querySelector('#why summary').click()")
+    assert eventually(lambda: evaluate("document.querySelectorAll('.parts').length") == 0)
 
 
 def test_text_of_items_stays_text(evaluate, lines, shop_url, eventually):
