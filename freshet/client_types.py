@@ -76,8 +76,10 @@ class Contribution(TypedDict):
 
 
 class Explanation(TypedDict):
-    """What a score is made of."""
+    """What a score is made of; ``gate`` is what the current session counts beside what was before it."""
 
+    moment: str
+    gate: float
     contributions: list[Contribution]
 
 
