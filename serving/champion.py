@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from serving.catalogue import from_table
 from serving.long_lived import made_to_stay
 from serving.metrics import Metrics
 from serving.schemas import ModelRef
@@ -211,7 +212,8 @@ def read_last_served(models_dir: Path) -> tuple[int, Path] | None:
 
 
 def _try(model: ServedModel) -> None:
-    """Rank once with and once without a history, so that a broken model fails here and a good one is warm."""
+    """Read some items, rank once with and once without a history: what is broken fails here, what is good is warm."""
+    from_table(model.items.slice(0, 3))
     now_us = time.time_ns() // 1_000
     for length in (0, min(3, len(model.item_index))):
         history = History(np.arange(length, dtype=np.int32), np.full(length, now_us, dtype=np.int64))

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from ingestion.event_log import SqliteEventLog
 from serving.app import create_app
 from serving.champion import load_model
-from training.bundle import write_bundle
+from training.bundle import write_bundle, write_manifest
 from training.llm_recommender import LLMRecommender
 from training.registry import champion, download, get_version, make_champion
 
@@ -95,6 +95,17 @@ def test_a_version_that_loads_but_cannot_score_is_refused(home_with_registry, tm
     items = pq.read_table(folder / "items.parquet")
     write_bundle(folder, broken, items, text_encoder={}, data={}, config={}, created_from={})
     with pytest.raises(ValueError, match="30 items need as many finite scores"):
+        load_model(first, folder)
+
+
+def test_a_version_whose_items_cannot_be_read_is_refused(home_with_registry, tmp_path):
+    settings, (first, _) = home_with_registry
+    folder = tmp_path / "bundle"
+    shutil.copytree(download(champion(settings.tracking_uri), settings.models_dir), folder)
+    items = pq.read_table(folder / "items.parquet")
+    pq.write_table(items.rename_columns({"item_id": "id"}), folder / "items.parquet")
+    write_manifest(folder, text_encoder={}, data={}, config={}, created_from={})
+    with pytest.raises(KeyError, match="item_id"):
         load_model(first, folder)
 
 
