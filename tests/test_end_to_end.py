@@ -175,10 +175,16 @@ def test_the_api_answers_what_the_model_itself_would(world, champion, api):
         assert answer["degraded"] == []
 
 
-def test_after_a_click_the_list_differs_the_item_is_gone_and_its_neighbours_rise(world, api):
-    (user_id,) = world.query(
+def somebody(world):
+    """A user with a history of about 25 events."""
+    ((user_id,),) = world.query(
         "select user_id from 'FEATURES/fct_training_sequences.parquet' order by abs(n_events - 25), user_id limit 1"
-    )[0]
+    )
+    return user_id
+
+
+def test_after_a_click_the_list_differs_the_item_is_gone_and_its_neighbours_rise(world, api):
+    user_id = somebody(world)
     before = api.post("/v1/recommendations", json={"user_id": user_id, "n": 100}).json()
     clicked = before["items"][0]["item_id"]
     near = [item["item_id"] for item in api.get(f"/v1/items/{clicked}/similar", params={"n": 10}).json()["items"]]
@@ -312,10 +318,7 @@ def test_the_graph_of_the_assets_leads_from_the_events_to_the_champion(windows, 
 
 @on_the_demo
 def test_the_shop_shows_what_a_click_moves_and_why_each_item_is_there(windows, world, open_page, keep_picture):
-    ((user_id,),) = world.query(
-        "select user_id from 'FEATURES/fct_training_sequences.parquet' order by abs(n_events - 25), user_id limit 1"
-    )
-    with open_page(f"{windows.api_url}/shop?user={user_id}") as page:
+    with open_page(f"{windows.api_url}/shop?user={somebody(world)}") as page:
         page.resize(1100, 900)
         page.wait_for("document.querySelectorAll('#list li').length === 10", "a list")
         page.evaluate("document.querySelectorAll('#list button.click')[0].click()")
