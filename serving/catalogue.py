@@ -1,7 +1,7 @@
 """What can be recommended: titles, categories, availability; from the exported mart, or the model's bundle."""
 
 import logging
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ingestion.lake_schema import json_text
 from ingestion.live_items import ItemChange
+from nearline.session_features import to_us
 from serving.catalogue_index import CatalogueIndex
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ COLUMNS: Final = (
     *("item_id", "title", "categories", "tags", "price", "attributes"),
     *("available_from", "is_available", "updated_at"),
 )
+ALWAYS: Final = -(2**63)
+NEVER: Final = 2**63 - 1
 _PIECE_ROWS: Final = 10_000
 
 logger = logging.getLogger(__name__)
@@ -42,38 +45,69 @@ class CatalogueItem:
     updated_at: datetime | None = None
     is_deleted: bool = False
 
+    @property
+    def shown_from_us(self) -> int:
+        """From when on it is on sale, or playable, or whatever the world calls it; NEVER where that is not foreseen."""
+        if not self.is_available:
+            return NEVER
+        return ALWAYS if self.available_from is None else to_us(self.available_from)
+
     def can_be_shown(self, now: datetime) -> bool:
         """On sale, or playable, or whatever the world calls it, at this moment."""
-        return self.is_available and (self.available_from is None or self.available_from <= now)
+        return self.shown_from_us <= to_us(now)
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All items known, by id."""
+    """All items known, by id: as they were exported, and what was put or deleted since."""
 
-    items: Mapping[str, CatalogueItem] = field(default_factory=dict)
+    exported: Mapping[str, CatalogueItem] = field(default_factory=dict)
+    changes: Mapping[str, CatalogueItem] = field(default_factory=dict)
+    """Few beside all the others, so that making another catalogue of this one is quick."""
+    _unchanged: "Catalogue | None" = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.exported) + sum(item_id not in self.exported for item_id in self.changes)
+
+    def __iter__(self) -> Iterator[str]:
+        """Every item's id, in the order of the index's rows but for items that changed."""
+        yield from self.exported
+        yield from (item_id for item_id in self.changes if item_id not in self.exported)
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self.changes or item_id in self.exported
+
+    @property
+    def unchanged(self) -> "Catalogue":
+        """This one without its changes; it keeps what follows from all the others."""
+        return self if self._unchanged is None else self._unchanged
 
     @cached_property
     def index(self) -> CatalogueIndex:
         """The items by what they are; made when it is first asked for."""
-        return CatalogueIndex(self.items.values())
+        if not self.changes:
+            return CatalogueIndex.of(self.exported.values())
+        return self.unchanged.index.changed(self.changes.values())
+
+    @cached_property
+    def shown_from_us(self) -> NDArray[np.int64]:
+        """(C,) from when on each exported item may be shown."""
+        return np.array([item.shown_from_us for item in self.exported.values()], dtype=np.int64)
 
     def get(self, item_id: str) -> CatalogueItem:
         """The item; one that nobody described is called by its id and may be shown."""
-        return self.items.get(item_id) or CatalogueItem(item_id, None, (), None, is_available=True)
+        known = self.changes.get(item_id) or self.exported.get(item_id)
+        return known or CatalogueItem(item_id, None, (), None, is_available=True)
 
     def changed(self, changes: Iterable[ItemChange]) -> "Catalogue":
         """This catalogue with items that were put or deleted, unless it knows something newer of them."""
-        items = dict(self.items)
+        newest = dict(self.changes)
         for change in changes:
-            known = items.get(change.item.item_id)
+            item_id = change.item.item_id
+            known = newest.get(item_id) or self.exported.get(item_id)
             if known is None or known.updated_at is None or known.updated_at <= change.item.updated_at:
-                items[change.item.item_id] = _live_item(change)
-        return Catalogue(items)
-
-    def availability(self, item_ids: Iterable[str], now: datetime) -> NDArray[np.bool_]:
-        """Which of these items may be shown now."""
-        return np.fromiter((self.get(item_id).can_be_shown(now) for item_id in item_ids), dtype=bool)
+                newest[item_id] = _live_item(change)
+        return Catalogue(self.exported, newest, self.unchanged) if newest else self
 
 
 def from_table(table: "pyarrow.Table") -> Catalogue:

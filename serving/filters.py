@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from serving.catalogue_index import CatalogueIndex, Mask, Rows, attribute_key
+from serving.catalogue_index import CatalogueIndex, Mask, RowsBy, attribute_key
 
 MAX_LABELS: Final = 100
 MAX_ATTRIBUTES: Final = 20
@@ -29,7 +29,7 @@ class LabelFilter(_Part):
     all_of: Labels = Field(default_factory=list, description="Every one of these")
     none_of: Labels = Field(default_factory=list, description="Not one of these")
 
-    def mask(self, index: CatalogueIndex, rows_by_label: dict[str, Rows]) -> Mask:
+    def mask(self, index: CatalogueIndex, rows_by_label: RowsBy[str]) -> Mask:
         """(C,) items whose labels are so."""
 
         def having(label: str) -> Mask:

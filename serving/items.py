@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from freshet.contract import Item
 from serving.catalogue import CatalogueFile
+from serving.current_snapshot import CurrentSnapshot
 from serving.live_items import LiveItems
 from serving.problems import ProblemError, field_problems, shown, summary
 from serving.schemas import ItemDeleted, ItemDetails, ItemStored
-from serving.snapshot import CurrentSnapshot
 from serving.strict_json import json_fault, parse_json
 from serving.unwritable import unwritable
 
@@ -69,7 +69,7 @@ class Items:
         self.check_is_there(item_id)
         snapshot = self.current.snapshot
         is_in_model = snapshot.model is not None and item_id in snapshot.model.item_index
-        if item_id not in snapshot.catalogue.items and not is_in_model:
+        if item_id not in snapshot.catalogue and not is_in_model:
             raise ProblemError(404, f"nothing is known of item {item_id!r}: check the id, or PUT the item")
 
 

@@ -14,7 +14,8 @@ from typing import Final
 
 from freshet.contract import Item
 from ingestion.live_items import ItemChange, SqliteLiveItems
-from serving.snapshot import CurrentSnapshot, ServedModel
+from serving.current_snapshot import CurrentSnapshot
+from serving.snapshot import ServedModel
 from training.backbones import BackboneError
 from training.new_items import extended
 from training.text_tower import item_text
@@ -93,14 +94,15 @@ class LiveItems:
 
     def _take_in(self) -> None:
         with self._reading:
-            before = self._position
+            taken: list[ItemChange] = []
             while changes := self._store.read(self._position, _READ_AT_ONCE):
                 for change in changes:
                     self._changes.pop(change.item.item_id, None)
                     self._changes[change.item.item_id] = change
+                taken += changes
                 self._position = changes[-1].sequence
-            if self._position > before:
-                self._current.set_live_items(self._changes.values())
+            if taken:
+                self._current.change_items(taken)
 
     def _grow(self) -> None:
         """Put the model into the snapshot, grown by every item that it was not trained with."""

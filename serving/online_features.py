@@ -40,6 +40,9 @@ class Popularity:
     as_of: datetime | None
 
 
+NO_POPULARITY: Final = Popularity({}, None)
+
+
 class OnlineFeatures(Protocol):
     """Where serving gets features; raises OnlineStoreError when it cannot."""
 

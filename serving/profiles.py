@@ -7,9 +7,9 @@ from typing import Final
 from nearline.session_features import RecentEvent, UserState, current_session, from_us
 from nearline.user_states import OnlineStoreError
 from serving.catalogue import Catalogue
+from serving.current_snapshot import CurrentSnapshot
 from serving.online_features import OnlineFeatures, UserFeatures
 from serving.schemas import CategoryShare, Profile, ProfileEvent
-from serving.snapshot import CurrentSnapshot
 
 MAX_INTERESTS: Final = 10
 _INTEREST_DECAY: Final = 0.95

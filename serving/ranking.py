@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from nearline.session_features import UserState, to_us
 from serving.explanations import explained
+from serving.popular_items import PopularItem
 from serving.reasons import Explainer
 from serving.schemas import Explanation, RecommendedItem, Source
-from serving.snapshot import PopularItem, ServedModel, Snapshot
+from serving.snapshot import ServedModel, Snapshot
 from serving.wishes import PLAIN, Plan
 from training.history import History, HistoryBatch
 from training.quick_scores import Shortlist

@@ -11,13 +11,14 @@ from ingestion.event_log import EventLog
 from nearline.session_features import UserState
 from nearline.tracing import NO_TRACES, Traces
 from nearline.user_states import OnlineStoreError
+from serving.current_snapshot import CurrentSnapshot
 from serving.impressions import ImpressionLogger
 from serving.kept_lists import KeptLists
 from serving.metrics import Metrics
 from serving.online_features import OnlineFeatures
 from serving.scenarios import Scenarios
 from serving.schemas import Recommendations, RecommendedItem
-from serving.snapshot import CurrentSnapshot, Snapshot
+from serving.snapshot import Snapshot
 from serving.wishes import PLAIN, Plan, Wish
 
 FRESHNESS_WAIT_SECONDS = 1.0

@@ -12,10 +12,10 @@ from freshet.contract import INTERACTION_TYPES, is_negative
 from ingestion.event_log import EventLog
 from nearline.user_states import OnlineStoreError
 from serving.catalogue import CatalogueFile
+from serving.current_snapshot import CurrentSnapshot
 from serving.long_lived import made_to_stay
 from serving.metrics import Metrics
-from serving.online_features import OnlineFeatures, Popularity
-from serving.snapshot import NO_POPULARITY, CurrentSnapshot
+from serving.online_features import NO_POPULARITY, OnlineFeatures, Popularity
 
 REFRESH_SECONDS: Final = 120.0
 """How soon it is noticed that an item's time has come, or that the online store cannot be read any more. Reading the
@@ -78,7 +78,7 @@ class CatalogueRefresher:
         if not self._popularity.counts:
             self._count_log()
         self._current.set_catalogue(catalogue, self._popularity, self._missing())
-        self._metrics.items.set(len(self._current.snapshot.catalogue.items))
+        self._metrics.items.set(len(self._current.snapshot.catalogue))
 
     def _count_log(self) -> None:
         try:

@@ -20,6 +20,7 @@ from nearline.worker import NearlineWorker
 from serving.api_keys import SqliteApiKeys
 from serving.catalogue import CatalogueFile
 from serving.champion import ChampionWatcher
+from serving.current_snapshot import CurrentSnapshot
 from serving.erasure import Erasure
 from serving.event_gateway import EventGateway
 from serving.impressions import ImpressionLogger
@@ -35,7 +36,6 @@ from serving.schemas import Readiness
 from serving.search import Search
 from serving.shown import ShownLists
 from serving.similar import SimilarItemsFinder
-from serving.snapshot import CurrentSnapshot
 from serving.text_tower import TextTowers
 
 EVENT_THREADS: Final = 16

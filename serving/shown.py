@@ -7,11 +7,11 @@ from uuid import UUID
 
 from freshet.contract import Event, is_erased
 from ingestion.event_log import EventLog
+from serving.current_snapshot import CurrentSnapshot
 from serving.impressions import impression_id
 from serving.problems import ProblemError
 from serving.rules import MAX_LIST_LENGTH
 from serving.schemas import ShownItem, ShownRecommendations
-from serving.snapshot import CurrentSnapshot
 
 _ON_ITS_WAY_SECONDS: Final = 2.0
 """How old an answer may be whose impressions are still being written."""

@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 
+from serving.current_snapshot import CurrentSnapshot
 from serving.schemas import SimilarItem, SimilarItems
-from serving.snapshot import CurrentSnapshot
 
 
 class UnknownItemError(LookupError):

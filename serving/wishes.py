@@ -19,10 +19,11 @@ from serving.catalogue_index import Mask, name_of
 from serving.diversity import POOL, diversified
 from serving.filters import ItemFilter
 from serving.placed_rules import PlacedRules
+from serving.popular_items import PopularItem
 from serving.query_parser import ParsedQuery, parse_query
 from serving.scenarios import SCENARIOS, Scenario
 from serving.schemas import Understood
-from serving.snapshot import PopularItem, ServedModel, Snapshot
+from serving.snapshot import ServedModel, Snapshot
 from training.backbones import BackboneError
 from training.blend import normalise
 
@@ -198,8 +199,10 @@ class Plan:
         """(V,) what there is and what is allowed, for this caller to change."""
         item_filter = self.wish.item_filter
         if item_filter is not None and item_filter.availability != "now":
-            catalogue = self.snapshot.catalogue
-            shown = np.array([not catalogue.get(item_id).is_deleted for item_id in model.item_index], dtype=bool)
+            shown = np.ones(len(model.item_index), dtype=bool)
+            for item_id, item in self.snapshot.catalogue.changes.items():
+                if item.is_deleted and item_id in model.item_index:
+                    shown[model.item_index[item_id]] = False
         elif self.snapshot.is_available is None:
             shown = np.ones(len(model.item_index), dtype=bool)
         else:
@@ -230,7 +233,7 @@ class Plan:
 
     def popular(self) -> Iterator[PopularItem]:
         """What everybody likes, of what is allowed; of a query, what is called so."""
-        item_ids: Iterable[str] = self.snapshot.popular.item_ids
+        item_ids: Iterable[str] = self.snapshot.popular.ids()
         rules = self.rules
         if rules is not None:
             item_ids = (item_id for item_id in item_ids if rules.is_turn_of(item_id, self.turn))
@@ -254,6 +257,7 @@ class Plan:
         ranked = self.snapshot.model.item_index if self.snapshot.model else {}
         item_ids = self.snapshot.catalogue.index.item_ids
         # Not by the difference of sets, which would look at everything that is ranked.
-        named = {item_id for row in np.flatnonzero(self.names >= 1) if (item_id := item_ids[row]) not in ranked}
+        rows = np.flatnonzero(self.names >= 1).tolist()
+        named = {item_id for row in rows if (item_id := item_ids[row]) not in ranked}
         if named:
             yield from (item for item in self.popular() if item.item_id in named)

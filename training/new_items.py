@@ -66,7 +66,7 @@ def extended(recommender: LLMRecommender, item_ids: Sequence[str], vectors: Scor
         raise ValueError(f"{len(item_ids)} new items have vectors of shape {vectors.shape}: check their whitening")
     if not len(item_ids):
         return recommender
-    trained = slice(_n_trained(recommender.item_item))
+    trained = slice(n_trained(recommender))
     met = recommender.popularity[trained, -1]
     likeness = likeness_of(recommender.item_vectors[trained], met, vectors)
     popularity = np.zeros((len(item_ids), recommender.popularity.shape[1]), dtype=np.float32)
@@ -79,6 +79,11 @@ def extended(recommender: LLMRecommender, item_ids: Sequence[str], vectors: Scor
         transitions=_grown(recommender.transitions, likeness),
         sequence=_grown_sequence(recommender.sequence, met, vectors),
     )
+
+
+def n_trained(recommender: LLMRecommender) -> int:
+    """Items of the training, which stand before all that came since."""
+    return _n_trained(recommender.item_item)
 
 
 def first_items(recommender: LLMRecommender, n_items: int) -> LLMRecommender:

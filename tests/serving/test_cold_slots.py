@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nearline.session_features import RecentEvent, UserState, to_us
+from serving.current_snapshot import CurrentSnapshot
 from serving.online_features import Popularity
 from serving.ranking import rank
 from serving.rules import Rule, Rules
 from serving.scenarios import SCENARIOS
 from serving.schemas import ModelRef
-from serving.snapshot import CurrentSnapshot, ServedModel
+from serving.snapshot import ServedModel
 from serving.wishes import Wish
 from tests.serving.worlds import ITEM_IDS, catalogue_table, recommender_for
 

@@ -8,12 +8,13 @@ import pytest
 
 from nearline.session_features import RecentEvent, UserState, to_us
 from serving.catalogue import from_table
+from serving.current_snapshot import CurrentSnapshot
 from serving.explanations import terms_of
 from serving.ranking import history_of, rank
 from serving.rules import Rule, Rules
 from serving.scenarios import SCENARIOS
 from serving.schemas import ModelRef
-from serving.snapshot import CurrentSnapshot, ServedModel
+from serving.snapshot import ServedModel
 from serving.wishes import Wish
 from tests.serving.worlds import ITEM_IDS, catalogue_table, recommender_for
 from training.history import HistoryBatch

@@ -12,11 +12,13 @@ import pytest
 from nearline.session_features import RecentEvent, UserState, to_us
 from serving import kept_lists
 from serving.champion import load_model
+from serving.current_snapshot import CurrentSnapshot
 from serving.filters import ItemFilter
 from serving.kept_lists import KEPT_FOR, KeptLists
 from serving.online_features import Popularity
+from serving.popular_items import PopularItems
 from serving.scenarios import SCENARIOS
-from serving.snapshot import CurrentSnapshot, PopularItems, Snapshot
+from serving.snapshot import Snapshot
 from serving.wishes import PLAIN, Wish
 from training.bundle import write_bundle
 

@@ -8,9 +8,10 @@ import pytest
 from nearline.session_features import RecentEvent, UserState, to_us
 from serving.catalogue import Catalogue, CatalogueItem
 from serving.champion import load_model
-from serving.online_features import Popularity
+from serving.current_snapshot import CurrentSnapshot
+from serving.online_features import NO_POPULARITY, Popularity
+from serving.popular_items import PopularItems
 from serving.ranking import rank, top_n
-from serving.snapshot import NO_POPULARITY, CurrentSnapshot, rank_by_popularity
 from training.blend import REGIMES
 from training.bundle import write_bundle
 from training.llm_recommender import HEADS
@@ -84,7 +85,7 @@ def test_the_largest_scores_come_first_and_ties_by_place(n):
 def test_popular_means_this_week_before_this_month_before_ever():
     items = {name: CatalogueItem(name, None, (), None, is_available=True) for name in ("a", "b", "c", "d")}
     counts = {"a": (0, 0, 0, 90), "b": (0, 0, 5, 9), "c": (1, 1, 1, 1)}
-    ranked = rank_by_popularity(Catalogue(items), Popularity(counts, NOW), NOW)
+    ranked = PopularItems.of(Catalogue(items), Popularity(counts, NOW))
     assert [line.item_id for line in ranked] == ["c", "b", "a", "d"]
     assert [line.reason for line in ranked] == [
         "Popular: people chose it once in the last 7 days.",

@@ -11,12 +11,15 @@ from freshet.settings import Settings, SettingsError
 from nearline.session_features import RecentEvent, UserState, to_us
 from serving.app import create_app
 from serving.catalogue import Catalogue, CatalogueItem, from_table
+from serving.current_snapshot import CurrentSnapshot
 from serving.filters import ItemFilter
+from serving.online_features import NO_POPULARITY
+from serving.popular_items import PopularItems
 from serving.ranking import rank
 from serving.rules import Rule, Rules
 from serving.scenarios import SCENARIOS, read_scenarios
 from serving.schemas import ModelRef
-from serving.snapshot import NO_POPULARITY, CurrentSnapshot, ServedModel
+from serving.snapshot import ServedModel
 from serving.wishes import Wish
 from training.blend import REGIMES
 from training.history import Recency
@@ -136,7 +139,7 @@ def test_a_pin_lifts_what_is_only_put_last(snapshot):
 
 
 def test_pins_and_burials_hold_without_a_model(snapshot):
-    popular = replace(snapshot, model=None, popular=replace(snapshot.popular, item_ids=("sea-1", "sea-2", "food-1")))
+    popular = replace(snapshot, model=None, popular=PopularItems(("sea-1", "sea-2", "food-1")))
     rules = {"bury": "last", "where": OF_SEA}, {"pin": "space-3", "at": 1}
     lines = listed(popular, wish(*rules), 4)
     assert [(line.item_id, line.source) for line in lines] == [
@@ -177,8 +180,10 @@ def test_what_is_held_back_leaves_its_place_to_items_that_no_head_put_on_the_sho
     quick = snapshot_of(recommender, catalogue, QuickScores.of(recommender))
     state = met(*(f"i{step}" for step in range(1, 8)))
     leaders = ids(listed(quick, wish(), 100, state=state))
-    held = {item_id: replace(item, tags=("held",)) for item_id, item in catalogue.items.items() if item_id in leaders}
-    quick = snapshot_of(recommender, Catalogue({**catalogue.items, **held}), quick.quick)
+    held = {
+        item_id: replace(item, tags=("held",)) for item_id, item in catalogue.exported.items() if item_id in leaders
+    }
+    quick = snapshot_of(recommender, Catalogue({**catalogue.exported, **held}), quick.quick)
     wanted = wish({"boost": -10, "where": {"tags": {"any_of": ["held"]}}})
     lines = ids(listed(quick, wanted, 10, state=state))
     assert lines == ids(listed(replace(quick, quick=None), wanted, 10, state=state))
