@@ -63,7 +63,7 @@ def make_home(home: Path, n_items: int) -> None:
         command = [sys.executable, "-m", "benchmarks.serve_world", str(home), str(n_items)]
         if subprocess.run(command, check=False, stdout=output, stderr=output).returncode != 0:
             raise ProcessError(f"the home could not be made: see {log}")
-    shutil.rmtree(home / "log", ignore_errors=True)  # every run begins with an empty event log
+    shutil.rmtree(home / "log", ignore_errors=True)  # every run begins without events and live items
 
 
 def _measure(home: Path, n_items: int) -> Iterator[Figure]:
@@ -80,9 +80,9 @@ def _measure(home: Path, n_items: int) -> Iterator[Figure]:
         if is_smallest:
             yield from _queries(api)
             yield from _events(api, n_items)
-        if name != "100k":
-            yield _one(f"rss_mb_{name}", api.memory_mb, "MB")
-            yield _one(f"mapped_mb_{name}", api.mapped_mb, "MB")
+        yield _median(f"item_put_ms_{name}", serve_events.items_put(api.port), "ms")
+        yield _one(f"rss_mb_{name}", api.memory_mb, "MB")
+        yield _one(f"mapped_mb_{name}", api.mapped_mb, "MB")
         if is_smallest:
             yield from _with_a_worker_of_its_own(home, api, n_items)
     if is_smallest:

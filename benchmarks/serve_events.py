@@ -19,6 +19,7 @@ READS_PER_SECOND = 100.0
 _WRITERS = 200
 """Users of their own, so that the histories of those who are asked about stay as they were made."""
 _PROBERS = 40
+_ITEMS_PUT = 10
 _LOST_SECONDS = 5.0
 _LOOK_SECONDS = 0.005
 """Between two looks for an event: whoever looks without a pause takes a third of a core from the server."""
@@ -95,6 +96,14 @@ def searches(numbers: Iterable[int]) -> list[str]:
     return [post("/v1/search", {"query": text, "n": 10}) for text in texts]
 
 
+def items_put(port: int) -> list[float]:
+    """Milliseconds from sending an item that nobody has heard of until lists can have it, one after the other."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    taken = [_until_recommendable(connection, number) for number in range(_ITEMS_PUT)]
+    connection.close()
+    return taken
+
+
 def visible_p99(found: list[Freshness]) -> list[float]:
     """One figure for each repetition."""
     return [percentile(each.visible_ms, 0.99) for each in found]
@@ -110,6 +119,23 @@ def _until_visible(connection: HTTPConnection, user: str, item: str) -> float:
             return (time.perf_counter() - began) * 1e3
         time.sleep(_LOOK_SECONDS)
     return _LOST_SECONDS * 1e3
+
+
+def _until_recommendable(connection: HTTPConnection, number: int) -> float:
+    began = time.perf_counter()
+    item = {"title": f"The new one of evening {number}, about topic {number % 37}", "categories": [f"topic {number}"]}
+    if not _ask(connection, "PUT", f"/v1/items/new-{number}", item)["is_recommendable"]:
+        path = f"/v1/items/new-{number}/similar?n=1"
+        while not _is_found(connection, path):
+            time.sleep(_LOOK_SECONDS)
+    return (time.perf_counter() - began) * 1e3
+
+
+def _is_found(connection: HTTPConnection, path: str) -> bool:
+    connection.request("GET", path)
+    response = connection.getresponse()
+    response.read()
+    return response.status == 200
 
 
 def _is_stale(connection: HTTPConnection, user: str) -> bool:

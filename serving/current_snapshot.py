@@ -42,6 +42,12 @@ class _Last(Generic[Made]):
             self._made, self._of = self._make(*objects, **others), objects
         return self._made
 
+    def forget(self) -> None:
+        """Keep nothing."""
+        if self._of is not None:
+            del self._made
+            self._of = None
+
 
 class CurrentSnapshot:
     """The champion's watcher, the catalogue's refresher and live items each replace their part."""
@@ -115,10 +121,10 @@ class CurrentSnapshot:
     def _catalogues(self) -> tuple[Catalogue, Catalogue]:
         """As it was exported, or before that as the model's bundle says; and the same with what has changed since."""
         exported = self._exported
-        if exported is None and self._model is not None:
-            exported = self._of_bundle.of(self._model.items)
-        if exported is None:
-            exported = _NOTHING
+        if exported is not None:
+            self._of_bundle.forget()
+        else:
+            exported = self._of_bundle.of(self._model.items) if self._model else _NOTHING
         if self._changed.unchanged is not exported:
             self._changed = exported.changed(self._changes.values())
         return exported, self._changed

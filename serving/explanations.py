@@ -81,7 +81,7 @@ def terms_of(
     if not isinstance(neighbours, GrownNeighbours):
         return terms
     # An item that came after the training has no neighbours of its own: it follows the items that it reads like.
-    n_trained = len(neighbours.items) - len(neighbours.likeness.items)
+    n_trained = len(neighbours.items)
     for line in np.flatnonzero(shown >= n_trained):
         followed = neighbours.likeness.items[shown[line] - n_trained].astype(np.int64)
         shares = neighbours.likeness.shares[shown[line] - n_trained]

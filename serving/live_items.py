@@ -17,7 +17,8 @@ from ingestion.live_items import ItemChange, SqliteLiveItems
 from serving.current_snapshot import CurrentSnapshot
 from serving.snapshot import ServedModel
 from training.backbones import BackboneError
-from training.new_items import extended
+from training.llm_recommender import LLMRecommender
+from training.new_items import extended, first_items
 from training.text_tower import item_text
 
 PUT_WAIT_SECONDS: Final = 1.0
@@ -139,6 +140,7 @@ class LiveItems:
         first = len(served.item_index)
         index = served.item_index | {item_id: first + place for place, item_id in enumerate(added)}
         quick = served.quick.grown(recommender) if served.quick else None
+        self._trained = _read_from(trained, recommender)
         return replace(served, recommender=recommender, item_index=index, quick=quick), already | added
 
     def _run(self) -> None:
@@ -158,6 +160,13 @@ class LiveItems:
         if self._position > self._grown_to or self.fault:
             with self._growing:
                 self._grow()
+
+
+def _read_from(trained: ServedModel, grown: LLMRecommender) -> ServedModel:
+    """The model as it was trained, as the first rows of the grown one: its own arrays are not kept beside those."""
+    recommender = first_items(grown, trained.n_trained)
+    quick = trained.quick.read_from(recommender) if trained.quick else None
+    return replace(trained, recommender=recommender, quick=quick)
 
 
 def text_of(item: Item) -> str:

@@ -112,11 +112,11 @@ class Explainer:
         line_of = np.full(len(self._model.item_index), -1, dtype=np.int16)
         line_of[self._shown] = np.arange(len(self._shown), dtype=np.int16)
         counting = np.flatnonzero(counts)
-        met = self._met[counting]
-        lines = line_of[neighbours.items[met]]  # (T', K)
+        near, weights = neighbours.of(self._met[counting])  # (T', K)
+        lines = line_of[near]
         row, column = np.nonzero(lines >= 0)
         # Shorter rows are padded with item 0 and weight 0, so an item may stand in a row twice.
-        np.add.at(terms, (lines[row, column], counting[row]), neighbours.weights[met[row], column])
+        np.add.at(terms, (lines[row, column], counting[row]), weights[row, column])
         weighted: NDArray[np.float32] = terms * counts
         return weighted
 

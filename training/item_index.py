@@ -53,9 +53,15 @@ class LinearHead:
 
     def grown(self, vectors: Floats, bias: Floats | None = None) -> Self:
         """With more rows, which are not in the index: ``n_indexed`` says which they are."""
-        mean, covariance = _moments(vectors, bias)
-        longest = max(self.longest, _longest(vectors[len(self.vectors) :]))
+        new = slice(len(self.vectors), None)
+        added = _with_bias(vectors[new], None if bias is None else bias[new])
+        mean, covariance = _moments_with(self.mean, self.covariance, len(self.vectors), added)
+        longest = max(self.longest, _longest(vectors[new]))
         return replace(self, vectors=vectors, bias=bias, mean=mean, covariance=covariance, longest=longest)
+
+    def read_from(self, vectors: Floats, bias: Floats | None) -> Self:
+        """The same, of arrays that hold the same numbers."""
+        return replace(self, vectors=vectors, bias=bias)
 
     @property
     def n_indexed(self) -> int:
@@ -210,6 +216,18 @@ def _moments(vectors: Floats, bias: Floats | None) -> tuple[Floats, Floats]:
     mean = sample.mean(axis=0, dtype=np.float64).astype(np.float32)
     centred = sample - mean
     return mean, centred.T @ centred / np.float32(len(sample))
+
+
+def _moments_with(mean: Floats, covariance: Floats, n: int, added: Floats) -> tuple[Floats, Floats]:
+    """Mean and covariance of n rows and some more (N, D + 1), from those of the n (Chan, Golub and LeVeque, 1979)."""
+    if not len(added):
+        return mean, covariance
+    share = len(added) / (n + len(added))
+    centre = added.mean(axis=0)
+    centred, apart = added - centre, centre - mean
+    own = centred.T @ centred / len(added)
+    mixed = (1 - share) * covariance + share * own + share * (1 - share) * np.outer(apart, apart)
+    return (mean + share * apart).astype(np.float32), mixed.astype(np.float32)
 
 
 def _longest(vectors: Floats) -> float:

@@ -139,7 +139,8 @@ class LLMRecommender:
         """The n items nearest to one: met together, or alike in words where too few people met it."""
         score = normalise(self.item_vectors @ self.item_vectors[item_index])
         together = np.zeros(self.n_items, dtype=np.float32)
-        together[self.item_item.items[item_index]] = self.item_item.weights[item_index]
+        near, weights = self.item_item.of(np.array(item_index))
+        together[near] = weights
         score = 0.5 * score + normalise(together)
         score[item_index] = -np.inf
         best = np.argsort(-score, kind="stable")[: min(n, self.n_items - 1)]

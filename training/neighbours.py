@@ -29,13 +29,21 @@ class Neighbours:
             items[start : start + _BLOCK], weights[start : start + _BLOCK] = strongest_of_rows(block, width)
         return cls(items, weights)
 
+    def __len__(self) -> int:
+        """Items that have a row."""
+        return len(self.items)
+
+    def of(self, items: NDArray[np.integer]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """(…, K) the neighbours of some items (…) and their weights."""
+        return self.items[items], self.weights[items]
+
     def score(self, batch: HistoryBatch, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, V): the sum of the rows of each history's items, times their (B, T) weights."""
-        n_items = len(self.items)
+        n_items = len(self)
         rows, columns = np.nonzero(weights)
-        history_items = batch.items[rows, columns]
-        cells = self.items[history_items] + (rows * n_items)[:, None]  # (n, K)
-        products = self.weights[history_items] * weights[rows, columns][:, None]
+        near, near_weights = self.of(batch.items[rows, columns])  # (n, K)
+        cells = near + (rows * n_items)[:, None]
+        products = near_weights * weights[rows, columns][:, None]
         scores = np.bincount(cells.ravel(), products.ravel(), minlength=len(batch) * n_items)
         return scores.reshape(len(batch), n_items).astype(np.float32)
 

@@ -6,8 +6,9 @@ so a new one follows the items that it reads like: it is spoken for as they are,
 from its first day. numpy only: serving uses this too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ Scores = NDArray[np.float32]
 ALIKE = 10
 """k: known items that a new one follows."""
 _BLOCK = 256
+_CELLS = 1 << 24
+"""Scores of new items by known ones that are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,36 @@ class Likeness:
 
 @dataclass(frozen=True)
 class GrownNeighbours(Neighbours):
-    """Neighbours of a catalogue that has grown. Rows of new items are mixed from those of the items they read like."""
+    """Neighbours of a catalogue that has grown: ``items`` and ``weights`` are those of the training, as they were.
 
+    Rows of new items are mixed from those of the items they read like. They stand apart, since those of a large
+    catalogue are gigabytes that are not copied for one more.
+    """
+
+    new: Neighbours  # N rows
     likeness: Likeness
+
+    def __len__(self) -> int:
+        """Items that have a row, new ones too."""
+        return len(self.items) + len(self.new)
+
+    def of(self, items: NDArray[np.integer]) -> tuple[NDArray[np.int32], Scores]:
+        """(…, K) the neighbours of some items (…) and their weights."""
+        is_new = items >= len(self.items)
+        if not is_new.any():
+            return super().of(items)
+        near, weights = super().of(np.where(is_new, 0, items))
+        near[is_new], weights[is_new] = self.new.of(items[is_new] - len(self.items))
+        return near, weights
+
+    def save(self, folder: Path, name: str) -> None:
+        """As if it had never grown."""
+        Neighbours(*self.of(np.arange(len(self)))).save(folder, name)
 
     def score(self, batch: HistoryBatch, weights: Scores) -> Scores:
         """(B, V + N): a new item's score is that of the items it reads like, by their shares."""
         scores = super().score(batch, weights)
-        scores[:, _n_trained(self) :] += self.followers(scores)
+        scores[:, len(self.items) :] += self.followers(scores)
         return scores
 
     def followers(self, scores: Scores) -> Scores:
@@ -83,7 +108,7 @@ def extended(recommender: LLMRecommender, item_ids: Sequence[str], vectors: Scor
 
 def n_trained(recommender: LLMRecommender) -> int:
     """Items of the training, which stand before all that came since."""
-    return _n_trained(recommender.item_item)
+    return len(recommender.item_item.items)
 
 
 def first_items(recommender: LLMRecommender, n_items: int) -> LLMRecommender:
@@ -106,55 +131,62 @@ def first_items(recommender: LLMRecommender, n_items: int) -> LLMRecommender:
 
 def likeness_of(known: Scores, met: Scores, new: Scores) -> Likeness:
     """The ``ALIKE`` items nearest in text among those that somebody has met, by their cosine."""
-    candidates = np.flatnonzero(met > 0) if (met > 0).any() else np.arange(len(known))
-    k = min(ALIKE, len(candidates))
+    is_candidate = met > 0 if (met > 0).any() else np.ones(len(known), dtype=np.bool_)
+    k = min(ALIKE, int(is_candidate.sum()))
     items, shares = np.empty((len(new), k), dtype=np.int32), np.empty((len(new), k), dtype=np.float32)
-    for start in range(0, len(new), _BLOCK):
-        cosine = new[start : start + _BLOCK] @ known[candidates].T
+    for block in _blocks(len(new), len(known)):
+        cosine = new[block] @ known.T
+        cosine[:, ~is_candidate] = -np.inf
         nearest = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
         likely = np.maximum(np.take_along_axis(cosine, nearest, axis=1), 0)
         total = likely.sum(axis=1, keepdims=True)
-        items[start : start + _BLOCK] = candidates[nearest]
-        shares[start : start + _BLOCK] = likely / np.where(total > 0, total, 1)
+        items[block] = nearest
+        shares[block] = likely / np.where(total > 0, total, 1)
     return Likeness(items, shares)
+
+
+def _blocks(n_new: int, n_known: int) -> Iterator[slice]:
+    size = max(min(_BLOCK, _CELLS // n_known), 1)
+    return (slice(start, start + size) for start in range(0, n_new, size))
 
 
 def _grown(neighbours: Neighbours, likeness: Likeness) -> GrownNeighbours:
     """New rows hold the strongest of what the items they follow hold together."""
-    n_known, width = _n_trained(neighbours), neighbours.items.shape[1]
+    n_known, width = neighbours.items.shape
     items = np.empty((len(likeness.items), width), dtype=np.int32)
     weights = np.empty(items.shape, dtype=np.float32)
-    for start in range(0, len(items), _BLOCK):
-        followed, shares = likeness.items[start : start + _BLOCK], likeness.shares[start : start + _BLOCK]
+    for block in _blocks(len(items), n_known):
+        followed, shares = likeness.items[block], likeness.shares[block]
         n_rows = len(followed)
-        cells = neighbours.items[followed] + (np.arange(n_rows) * n_known)[:, None, None]  # (n, k, K)
+        near, near_weights = neighbours.of(followed)  # (n, k, K)
+        cells = near + (np.arange(n_rows) * n_known)[:, None, None]
         mixed = np.bincount(
-            cells.ravel(), (neighbours.weights[followed] * shares[..., None]).ravel(), minlength=n_rows * n_known
+            cells.ravel(), (near_weights * shares[..., None]).ravel(), minlength=n_rows * n_known
         ).reshape(n_rows, n_known)
         strongest = np.argpartition(-np.abs(mixed), width - 1, axis=1)[:, :width]
-        items[start : start + _BLOCK] = strongest
-        weights[start : start + _BLOCK] = np.take_along_axis(mixed, strongest, axis=1)
+        items[block] = strongest
+        weights[block] = np.take_along_axis(mixed, strongest, axis=1)
+    new = Neighbours(items, weights)
     if isinstance(neighbours, GrownNeighbours):
         before = neighbours.likeness
+        new = Neighbours(
+            np.concatenate([neighbours.new.items, items]), np.concatenate([neighbours.new.weights, weights])
+        )
         likeness = Likeness(
             np.concatenate([before.items, likeness.items]), np.concatenate([before.shares, likeness.shares])
         )
-    return GrownNeighbours(
-        np.concatenate([neighbours.items, items]), np.concatenate([neighbours.weights, weights]), likeness
-    )
-
-
-def _n_trained(neighbours: Neighbours) -> int:
-    n_new = len(neighbours.likeness.items) if isinstance(neighbours, GrownNeighbours) else 0
-    return len(neighbours.items) - n_new
+    return GrownNeighbours(neighbours.items, neighbours.weights, new, likeness)
 
 
 def _first_rows(neighbours: Neighbours, n_items: int) -> Neighbours:
+    n_new = n_items - len(neighbours.items)
     if not isinstance(neighbours, GrownNeighbours):
         return neighbours
-    some = slice(n_items - _n_trained(neighbours))
-    likeness = Likeness(neighbours.likeness.items[some], neighbours.likeness.shares[some])
-    return GrownNeighbours(neighbours.items[:n_items], neighbours.weights[:n_items], likeness)
+    if not n_new:
+        return Neighbours(neighbours.items, neighbours.weights)
+    new = Neighbours(neighbours.new.items[:n_new], neighbours.new.weights[:n_new])
+    likeness = Likeness(neighbours.likeness.items[:n_new], neighbours.likeness.shares[:n_new])
+    return GrownNeighbours(neighbours.items, neighbours.weights, new, likeness)
 
 
 def _grown_sequence(sequence: object, met: Scores, vectors: Scores) -> SequenceHead | None:

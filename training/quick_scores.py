@@ -107,6 +107,14 @@ class QuickScores:
         )
         return grown.with_popularity(recommender.popularity)
 
+    def read_from(self, recommender: LLMRecommender) -> Self:
+        """The same for an equal recommender, whose arrays take the place of those that were read so far."""
+        head, sequence = recommender.sequence, self.sequence
+        if sequence is not None and isinstance(head, SequenceHead):
+            sequence = sequence.read_from(head.item_table, head.item_bias)
+        text = self.text.read_from(recommender.item_vectors, None)
+        return replace(self, recommender=recommender, sequence=sequence, text=text)
+
     def with_popularity(self, table: Scores) -> Self:
         """The same, with other counts (V, 4)."""
         weights = self.recommender.weights
@@ -231,8 +239,8 @@ class QuickScores:
         if head == "own_history":
             return page.filled(met, counts)
         neighbours = recommender.item_item if head == "item_item" else recommender.transitions
-        products = neighbours.weights[met] * counts[:, None]
-        return page.filled(neighbours.items[met].ravel(), products.ravel(), neighbours)
+        near, near_weights = neighbours.of(met)
+        return page.filled(near.ravel(), (near_weights * counts[:, None]).ravel(), neighbours)
 
 
 @dataclass(frozen=True)

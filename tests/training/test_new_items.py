@@ -161,6 +161,23 @@ def test_a_saved_model_can_still_grow(recommender, grown, whole, word_vectors, f
     assert np.array_equal(again.score(fans[0][0], 10**16), grown.score(fans[0][0], 10**16))
 
 
+def test_a_model_that_has_grown_can_be_saved(grown, fans, tmp_path: Path):
+    grown.save(tmp_path)
+    again = LLMRecommender.load(tmp_path)
+    history = fans[0][0]
+    assert again.item_ids == grown.item_ids
+    assert np.allclose(again.only("text").score(history, 10**16), grown.only("text").score(history, 10**16))
+    for head in ("item_item", "transitions"):
+        [saved, shown] = [getattr(model, head).of(np.arange(grown.n_items)) for model in (again, grown)]
+        assert np.array_equal(saved, shown)
+
+
+def test_what_was_trained_is_not_copied_for_a_new_item(recommender, grown):
+    for head in ("item_item", "transitions"):
+        assert getattr(grown, head).items is getattr(recommender, head).items
+        assert getattr(grown, head).weights is getattr(recommender, head).weights
+
+
 def test_vectors_of_another_space_are_refused(recommender):
     with pytest.raises(ValueError, match=r"1 new items have vectors of shape \(1, 3\): check their whitening"):
         extended(recommender, ["x"], np.ones((1, 3), dtype=np.float32))

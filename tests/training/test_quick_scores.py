@@ -175,6 +175,18 @@ def test_items_that_came_after_the_training_are_on_it_with_the_scores_of_the_gro
         assert np.allclose(found.parts[head], part[found.items], atol=2e-5), head
 
 
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_mean_and_spread_go_along_with_items_that_come_later(with_bias):
+    vectors = unit_vectors(np.random.default_rng(9), 500)
+    vectors[400:] += 1  # of another kind than those of before
+    bias = np.linspace(-1, 1, 500, dtype=np.float32) if with_bias else None
+    some = [None if bias is None else bias[:n] for n in (300, 450, 500)]
+    grown = LinearHead.of(vectors[:300], some[0]).grown(vectors[:450], some[1]).grown(vectors, some[2])
+    whole = LinearHead.of(vectors, bias)
+    assert np.allclose(grown.mean, whole.mean, atol=1e-5)
+    assert np.allclose(grown.covariance, whole.covariance, atol=1e-5)
+
+
 @pytest.mark.parametrize("length", [0, 30])
 def test_all_items_are_scored_as_the_recommender_scores_them(quick, recommender, length):
     counts = np.random.default_rng(5).poisson(9, (N_ITEMS, 4)).astype(np.float32)
