@@ -60,7 +60,7 @@ class ImpressionLogger:
         is_open = True
         while is_open:
             batch = [self._waiting.get()]
-            if batch[0] is not None:
+            if batch[0] is not None and self._waiting.qsize() < _MAX_BATCH:  # else there is a whole transaction already
                 threading.Event().wait(_LINGER_SECONDS)
             while len(batch) < _MAX_BATCH and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
