@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.contract import INTERACTION_TYPES, MAX_RECENT_EVENTS, Event, EventType
+from nearline.packed_rows import merge_rows, packed, unpacked
 from nearline.session_features import (
     UserState,
     current_session,
@@ -104,6 +105,23 @@ def test_merged_states_know_what_folding_all_events_would(history, data):
     assert merge(fold_all(first), fold_all(second)) == expected
     assert merge(fold_all(second), fold_all(first)) == expected
     assert merge(expected, fold_all(first)) == expected
+
+
+@given(histories, st.integers(0, 140), st.booleans())
+def test_rows_are_merged_as_their_states_are(history, first, goes_on):
+    """Most rows are those of before with newer events; others were written by somebody who knows other events."""
+    known, other = fold_all(history[:first]), fold_all(history if goes_on else history[first:])
+    if known.known_at is not None and other.known_at is not None:
+        for one, two in ((known, other), (other, known)):
+            assert unpacked("u1", merge_rows(packed(one), packed(two))) == merge(one, two)
+
+
+def test_a_row_that_has_gone_on_is_taken_as_it_is():
+    history = [make_event(number, minute=number, item=f"i{number}") for number in range(MAX_RECENT_EVENTS + 3)]
+    for n_known in (1, 50, MAX_RECENT_EVENTS - 1, MAX_RECENT_EVENTS, MAX_RECENT_EVENTS + 2):
+        known, later = (packed(fold_all(history[:n])) for n in (n_known, n_known + 1))
+        assert merge_rows(known, later) is later
+        assert merge_rows(later, known) is later
 
 
 def test_an_event_older_than_the_window_is_only_seen():
