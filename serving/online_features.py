@@ -82,14 +82,15 @@ class FeastOnlineFeatures:
         counts: dict[str, tuple[int, int, int, int]] = {}
         moments: list[datetime] = []
         for start in range(0, len(item_ids), _ITEMS_PER_READ):
-            chunk = item_ids[start : start + _ITEMS_PER_READ]
+            began, chunk = time.thread_time(), item_ids[start : start + _ITEMS_PER_READ]
             rows = self._rows(ITEM_POPULARITY_DAILY, "item_id", chunk, POPULARITY_COLUMNS)
             for item_id, row in zip(chunk, rows, strict=True):
                 if row[EVENT_TIMESTAMP] is not None:
                     one, seven, thirty, total = (int(row[column] or 0) for column in POPULARITY_COLUMNS)
                     counts[item_id] = (one, seven, thirty, total)
                     moments.append(row[EVENT_TIMESTAMP])
-            time.sleep(0.001)  # a large catalogue must not keep requests from the interpreter
+            # A large catalogue must not keep requests from the interpreter: it is read in half of the time.
+            time.sleep(time.thread_time() - began)
         return Popularity(counts, max(moments, default=None))
 
     def _rows(
