@@ -60,8 +60,8 @@ class Snapshot:
     is_available: NDArray[np.bool_] | None = None  # (V,)
     popular: PopularItems = field(default_factory=PopularItems)
     missing: frozenset[str] = frozenset()
-    trained_rows: NDArray[np.int64] | None = None
-    """(V',) where the items of the training stand among the exported ones, -1 for nowhere; None: to be looked up."""
+    trained_rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """(V',) where the items of the model's training stand among the exported ones; -1 for nowhere."""
     _placed: dict[Rules, PlacedRules] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def placed(self, rules: Rules) -> PlacedRules:
@@ -84,10 +84,7 @@ class Snapshot:
         if self.model is None:
             return np.empty(0, dtype=int)
         row_of, index_of = self.catalogue.index.row_of, self.model.item_index
-        if self.trained_rows is None:
-            return np.array([row_of.get(item_id, -1) for item_id in index_of], dtype=int)
-        n_new = len(index_of) - len(self.trained_rows)
-        rows = np.concatenate([self.trained_rows, np.full(n_new, -1)])
+        rows = np.concatenate([self.trained_rows, np.full(len(index_of) - len(self.trained_rows), -1)])
         for item_id in (*self.model.new_item_ids, *self.catalogue.changes):
             if item_id in index_of:
                 rows[index_of[item_id]] = row_of.get(item_id, -1)

@@ -179,9 +179,9 @@ def _grown(neighbours: Neighbours, likeness: Likeness) -> GrownNeighbours:
 
 
 def _first_rows(neighbours: Neighbours, n_items: int) -> Neighbours:
-    n_new = n_items - len(neighbours.items)
     if not isinstance(neighbours, GrownNeighbours):
         return neighbours
+    n_new = n_items - len(neighbours.items)
     if not n_new:
         return Neighbours(neighbours.items, neighbours.weights)
     new = Neighbours(neighbours.new.items[:n_new], neighbours.new.weights[:n_new])
