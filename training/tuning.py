@@ -140,10 +140,11 @@ def choose_blend(
     regime = regime_of(snapshot.histories(targets))
     without_history = choose_without_history(recommender, snapshot, len(targets), seed, until)
     first_half = in_first_half(targets, seed)
+    is_unmet = recommender.popularity[targets.item, -1] == 0
     tables: list[Scores] = []
     for _ in range(_BLEND_ROUNDS):
         found = gather_candidates(recommender, snapshot, targets, regime, tables, seed)
-        blend = fit_blend(found, without_history, first_half)
+        blend = fit_blend(found, without_history, first_half, is_unmet)
         tables.append(blend.weights)
         if is_over(until):
             break
