@@ -42,7 +42,6 @@ def sasrec_config(embedding_size: int, dropout: float, n_items: int) -> Sequence
         dropout=dropout,
         item_dropout=0.0,
         fade_in=1e-6,
-        learning_rate=1e-3,
         negatives=n_items if n_items <= _FULL_SOFTMAX else 1_000,
         patience=3,
     )
