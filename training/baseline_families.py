@@ -121,10 +121,10 @@ FAMILIES: dict[str, Family] = {
     "ease": Family({"ridge": (200.0, 10.0, 30.0, 60.0, 100.0, 300.0, 500.0, 1_000.0), "decay": DECAYS}, _fit_ease),
     "ials": Family(
         {
-            "unobserved_weight": (0.1, 0.01, 0.03, 0.3, 1.0),
-            "regularization": (0.003, 0.0003, 0.001, 0.01, 0.03),
             "decay": DECAYS,
-            "embedding_size": (64, 32, 128, 256),
+            "embedding_size": (128, 256, 64, 32),
+            "unobserved_weight": (0.03, 0.01, 0.1, 0.3, 1.0),
+            "regularization": (0.003, 0.0003, 0.001, 0.01, 0.03),
         },
         _fit_ials,
     ),
