@@ -93,14 +93,13 @@ class Candidates:
             scores += weights[head] * self.values[head]
         return scores, weights[used] @ self.target_values[used]
 
-    def quality_by(self, table: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(M,) NDCG@10 of weights by regime (len(REGIMES), H)."""
-        found = np.zeros(len(self))
+    def quality_of(self, table: NDArray[np.float32]) -> float:
+        """Mean NDCG@10 of weights by regime (len(REGIMES), H)."""
+        total = 0.0
         for number, weights in enumerate(table):
-            inside = self.regime == number
-            some = self.where(inside)
-            found[inside] = some.quality(*some.mixed(weights))
-        return found
+            some = self.where(self.regime == number)
+            total += float(some.quality(*some.mixed(weights)).sum())
+        return total / len(self)
 
     def quality(self, scores: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
         """(M,) NDCG@10; a candidate of equal score counts half."""
@@ -203,9 +202,9 @@ def fit_blend(
         report[f"gain_elsewhere/{name}"] = gain / inside.sum()
         if gain > 0:
             weights[number] = own_weights(candidates.where(inside), fixed)
-    report["by_regime"] = float(candidates.quality_by(weights).mean())
+    report["by_regime"] = candidates.quality_of(weights)
     weights = _favouring_new(candidates, weights, is_unmet)
-    report["favouring_new"] = float(candidates.quality_by(weights).mean())
+    report["favouring_new"] = candidates.quality_of(weights)
     return Blend(candidates.heads, weights, report)
 
 
@@ -223,12 +222,12 @@ def _favouring_new(
             continue
         some = candidates.where(inside)
         wanted = float(np.clip(_UNSEEN_DEMAND * is_unmet[inside].mean(), _MIN_GAIN, _MAX_COST_OF_NEW))
-        least = some.quality_by(weights).mean() * (1 - wanted)
+        least = some.quality_of(weights) * (1 - wanted)
         for head in [head for head in NEW_HEADS if head in candidates.heads]:
             for step in sorted((step for step in _STEPS if step > 0), reverse=True):
                 lifted = weights.copy()
                 lifted[regimes, candidates.heads.index(head)] += np.float32(step)
-                if some.quality_by(lifted).mean() >= least:
+                if some.quality_of(lifted) >= least:
                     weights = lifted
                     break
     return weights

@@ -104,7 +104,7 @@ def test_of_weights_that_validation_cannot_tell_apart_those_that_lift_new_items_
     assert blend.report["by_regime"] * (1 - 0.003) <= blend.report["favouring_new"] <= blend.report["by_regime"]
     more = blend.weights.copy()
     more[1:, 1] += 1.0  # and not one step more than costs nothing
-    assert found.quality_by(more).mean() < blend.report["favouring_new"]
+    assert found.quality_of(more) < blend.report["favouring_new"]
 
 
 def test_new_items_may_cost_more_where_new_items_are_looked_for():
