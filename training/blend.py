@@ -214,20 +214,22 @@ def _favouring_new(
     """Of the tables that are about as good on validation, the one that lifts new items most.
 
     They are few of the targets, so the search finds no gain in them; but who could learn of them if nobody saw them?
-    What it may cost is in proportion to what people want of items that nobody had met at training.
+    What it may cost is in proportion to what people want of items that nobody had met at training, and where there are
+    such targets they must be found the better for it: in lists that repeat what was met, lifting them only costs.
     """
     for regimes in (STARTS, INSIDES):
         inside = np.isin(candidates.regime, regimes)
         if inside.sum() < _MIN_REGIME_EVENTS:
             continue
-        some = candidates.where(inside)
+        some, unmet = candidates.where(inside), candidates.where(inside & is_unmet)
         wanted = float(np.clip(_UNSEEN_DEMAND * is_unmet[inside].mean(), _MIN_GAIN, _MAX_COST_OF_NEW))
         least = some.quality_of(weights) * (1 - wanted)
         for head in [head for head in NEW_HEADS if head in candidates.heads]:
             for step in sorted((step for step in _STEPS if step > 0), reverse=True):
                 lifted = weights.copy()
                 lifted[regimes, candidates.heads.index(head)] += np.float32(step)
-                if some.quality_of(lifted) >= least:
+                is_found = not len(unmet) or unmet.quality_of(lifted) > unmet.quality_of(weights)
+                if is_found and some.quality_of(lifted) >= least:
                     weights = lifted
                     break
     return weights
