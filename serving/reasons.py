@@ -19,6 +19,7 @@ from training.history import HistoryBatch
 from training.llm_recommender import HEADS, TEXT
 from training.neighbours import Neighbours
 from training.newness import TEXT_NEW
+from training.own_history import grown
 
 _SENTENCES: Final[Mapping[str, str]] = {
     "item_item": "Goes with {title}, which you chose.",
@@ -101,8 +102,10 @@ class Explainer:
             return self._along(recommender.transitions, reading)
         if head == "own_history":
             is_own = (self._shown[:, None] == self._met[None, :]).astype(np.float32)
-            met_again: NDArray[np.float32] = is_own * reading
-            return met_again
+            own = is_own * reading
+            sums = own.sum(axis=1, keepdims=True)
+            shares: NDArray[np.float32] = own / np.where(sums > 0, sums, 1)
+            return shares * grown(sums)
         likeness: NDArray[np.float32] = recommender.item_vectors[self._shown] @ recommender.item_vectors[self._met].T
         return likeness * reading
 

@@ -29,7 +29,7 @@ Scores = NDArray[np.float32]
 TEXT = "text"
 HEADS = ("item_item", "sequence", TEXT, TEXT_NEW, "transitions", *TRENDS, "own_history")
 """TEXT_NEW is what TEXT says of items that were hardly known at training: there no other head can say as much."""
-FORMAT = 3
+FORMAT = 4
 WHITENING = "whitening.safetensors"
 POPULARITY = "trend_all"
 """The head by whose normalised score ``LLMRecommender.debiased`` holds back what everybody knows."""

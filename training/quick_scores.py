@@ -21,6 +21,7 @@ from training.llm_recommender import HEADS, TEXT, LLMRecommender, Scores, text_p
 from training.neighbours import Neighbours
 from training.new_items import GrownNeighbours
 from training.newness import RARELY_MET, TEXT_NEW
+from training.own_history import grown
 from training.sequence_head import SequenceHead
 from training.trend import TRENDS, trend_score
 
@@ -237,7 +238,8 @@ class QuickScores:
         columns = np.flatnonzero(reading[0])
         met, counts = batch.items[0, columns], reading[0, columns]
         if head == "own_history":
-            return page.filled(met, counts)
+            items, place = np.unique(met, return_inverse=True)
+            return page.filled(items, grown(np.bincount(place, counts).astype(np.float32)))
         neighbours = recommender.item_item if head == "item_item" else recommender.transitions
         near, near_weights = neighbours.of(met)
         return page.filled(near.ravel(), (near_weights * counts[:, None]).ravel(), neighbours)

@@ -44,6 +44,7 @@ NO_HISTORY = {"trend_7d": 0.5, "trend_30d": 1.0, "trend_all": 0.3}
 """Weights for a user of whom nothing is known, where too few have begun to learn them."""
 _WINDOWS = [HEADS.index(trend) for trend in WINDOWS]
 _MIN_REPEAT_TARGETS = 100
+_OWN_HISTORY_WEIGHTS = (0.0, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 _REPEATS_MATTER = 0.02
 """Share of the targets that were met before, from which the own history gets a weight."""
 
@@ -205,7 +206,7 @@ def choose_own_history(
     again = with_repeats(snapshot)
     if again is None:
         return weights
-    targets = again.targets().thinned(size, seed)
+    targets = starts_and_insides(again, size, seed)
     inside = again.histories(targets).is_inside_session
     for some, regimes in ((~inside, STARTS), (inside, INSIDES)):
         asked = targets.where(some)
@@ -217,7 +218,7 @@ def choose_own_history(
             tried[regimes, HEADS.index("own_history")] = weight
             return quality(recommender.with_weights(tried), again, asked, seed)
 
-        best, _ = best_of((0.0, 0.3, 1.0, 3.0, 10.0), judge, until)
+        best, _ = best_of(_OWN_HISTORY_WEIGHTS, judge, until)
         weights[regimes, HEADS.index("own_history")] = best
     return weights
 

@@ -109,6 +109,16 @@ def test_a_stranger_has_no_history_to_name(snapshot):
     assert sum(each.contribution for each in line.explanation.contributions) == pytest.approx(line.score, abs=1e-6)
 
 
+def test_what_an_item_was_met_before_adds_up_to_what_the_own_history_says_of_it(snapshot):
+    model = snapshot.model
+    batch = HistoryBatch.of([history_of(met("sea-4", "sea-1", "sea-4"), model)], [to_us(NOW)])
+    everything = np.arange(model.recommender.n_items)
+    terms = terms_of("own_history", model, from_table(model.items), batch, everything)
+    assert terms.sum(axis=1) == pytest.approx(model.recommender.behaviour("own_history", batch)[0])
+    twice, once = (model.recommender.item_ids.index(item_id) for item_id in ("sea-4", "sea-1"))
+    assert terms[twice].sum() == pytest.approx(2**0.5 * terms[once].sum())
+
+
 def test_nobody_who_did_not_ask_is_told(snapshot):
     assert listed(snapshot, met("sea-4"), Wish(), n=1)["sea-3"].explanation is None
 
