@@ -180,13 +180,13 @@ def fit_blend(
     candidates: Candidates,
     without_history: NDArray[np.float32],
     is_in_first_half: NDArray[np.bool_],
-    is_unmet: NDArray[np.bool_],
+    is_unmet: NDArray[np.bool_] | None,
 ) -> Blend:
     """Fixed weights for all moments, then a regime's own ones where they prove themselves.
 
     ``without_history`` (H,) are the weights for a user of whom nothing is known (``tuning.choose_without_history``).
     What is found in one half of the events (M,) is tried on the other. ``is_unmet`` (M,) says which targets nobody had
-    met at training.
+    met at training; without it new items are not favoured.
     """
     fixed = search_weights(candidates)
     weights = np.tile(fixed, (len(REGIMES), 1))
@@ -203,8 +203,9 @@ def fit_blend(
         if gain > 0:
             weights[number] = own_weights(candidates.where(inside), fixed)
     report["by_regime"] = candidates.quality_of(weights)
-    weights = _favouring_new(candidates, weights, is_unmet)
-    report["favouring_new"] = candidates.quality_of(weights)
+    if is_unmet is not None:
+        weights = _favouring_new(candidates, weights, is_unmet)
+        report["favouring_new"] = candidates.quality_of(weights)
     return Blend(candidates.heads, weights, report)
 
 
@@ -214,22 +215,20 @@ def _favouring_new(
     """Of the tables that are about as good on validation, the one that lifts new items most.
 
     They are few of the targets, so the search finds no gain in them; but who could learn of them if nobody saw them?
-    What it may cost is in proportion to what people want of items that nobody had met at training, and where there are
-    such targets they must be found the better for it: in lists that repeat what was met, lifting them only costs.
+    What it may cost is in proportion to what people want of items that nobody had met at training.
     """
     for regimes in (STARTS, INSIDES):
         inside = np.isin(candidates.regime, regimes)
         if inside.sum() < _MIN_REGIME_EVENTS:
             continue
-        some, unmet = candidates.where(inside), candidates.where(inside & is_unmet)
+        some = candidates.where(inside)
         wanted = float(np.clip(_UNSEEN_DEMAND * is_unmet[inside].mean(), _MIN_GAIN, _MAX_COST_OF_NEW))
         least = some.quality_of(weights) * (1 - wanted)
         for head in [head for head in NEW_HEADS if head in candidates.heads]:
             for step in sorted((step for step in _STEPS if step > 0), reverse=True):
                 lifted = weights.copy()
                 lifted[regimes, candidates.heads.index(head)] += np.float32(step)
-                is_found = not len(unmet) or unmet.quality_of(lifted) > unmet.quality_of(weights)
-                if is_found and some.quality_of(lifted) >= least:
+                if some.quality_of(lifted) >= least:
                     weights = lifted
                     break
     return weights

@@ -137,11 +137,15 @@ def choose_reading(
 def choose_blend(
     recommender: LLMRecommender, snapshot: Snapshot, targets: Targets, seed: int, until: float = ENDLESS
 ) -> Blend:
-    """Weights of all heads by regime; each round looks at the leaders of the last one's weights too."""
+    """Weights of all heads by regime; each round looks at the leaders of the last one's weights too.
+
+    Where lists may repeat what was met, new items are not favoured: people come back there for what they know, and no
+    new item is found the more often.
+    """
     regime = regime_of(snapshot.histories(targets))
     without_history = choose_without_history(recommender, snapshot, len(targets), seed, until)
     first_half = in_first_half(targets, seed)
-    is_unmet = recommender.popularity[targets.item, -1] == 0
+    is_unmet = None if snapshot.with_repeats else recommender.popularity[targets.item, -1] == 0
     tables: list[Scores] = []
     for _ in range(_BLEND_ROUNDS):
         found = gather_candidates(recommender, snapshot, targets, regime, tables, seed)

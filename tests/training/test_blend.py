@@ -4,7 +4,6 @@ import pytest
 from training.blend import (
     LONG_HISTORY,
     REGIMES,
-    Candidates,
     collect_candidates,
     fit_blend,
     normalise,
@@ -108,39 +107,32 @@ def test_of_weights_that_validation_cannot_tell_apart_those_that_lift_new_items_
     assert found.quality_of(more) < blend.report["favouring_new"]
 
 
-def _where_new_items_are_lifted_at_a_price() -> Candidates:
-    """Of 300 targets of each kind, all but one in first place, a new item overtakes 4 from .35, and 20 more from 1.
+def test_new_items_may_cost_more_where_new_items_are_looked_for():
+    """Of 300 targets of each kind, all in first place, a new item overtakes 3 from .35, and 20 more from 1.
 
-    The first of each kind comes second, and is lifted by the least step. One place up or down at the top is worth
-    1 − 1 / log2(3) = .369.
+    One that is overtaken costs 1 − 1 / log2(3) = .369: three cost .0037 of the whole, more than the .003 that are noise
+    anyway, and less than four times the .01 of the targets that are new; all 23 cost .028, more than ever is paid.
     """
     targets = np.zeros(M, dtype=np.int32)
     knows, about_new = (np.zeros((M, V), dtype=np.float32) for _ in range(2))
     knows[:, 0] = 1
     for kind in (np.arange(M) % 4 < 2, np.arange(M) % 4 >= 2):
-        lifted, *overtaken = np.flatnonzero(kind)
-        knows[lifted, 1] = 1.1
-        about_new[lifted, 0] = 4
-        about_new[overtaken[-4:], V - 1] = 4
-        about_new[overtaken[-24:-4], V - 1] = 1.5
+        overtaken = np.flatnonzero(kind)
+        about_new[overtaken[:3], V - 1] = 4
+        about_new[overtaken[3:23], V - 1] = 1.5
     nothing_seen = [np.empty(0, dtype=np.int32)] * M
     scores = {"knows": knows, TEXT_NEW: about_new}
-    return collect_candidates([(scores, nothing_seen, targets)], 1 + np.arange(M) % 4, seed=0)
-
-
-def test_new_items_may_cost_more_where_new_items_are_looked_for():
-    """Three more down than up cost .0037 of the whole: more than the .003 that are noise anyway, and less than four
-    times the .01 of the targets that are new. All 24 but one cost .028, more than ever is paid.
-    """
-    found = _where_new_items_are_lifted_at_a_price()
+    found = collect_candidates([(scores, nothing_seen, targets)], 1 + np.arange(M) % 4, seed=0)
     assert fit(found).weights[1:, 1] == pytest.approx([0.2] * 4)
-    for share in (0.01, 0.1):
+    for share in (0.01, 1.0):
         assert fit(found, np.arange(M) < share * M).weights[1:, 1] == pytest.approx([0.6] * 4)
 
 
-def test_new_items_cost_nothing_where_they_are_not_found_the_better_for_it():
-    found = _where_new_items_are_lifted_at_a_price()
-    assert not fit(found, np.arange(M) >= M // 2).weights[1:, 1].any()  # all of these are in first place anyway
+def test_new_items_are_not_lifted_where_they_are_not_to_be_favoured():
+    found = candidates({"knows": [1, 2, 3, 4], TEXT_NEW: []})
+    blend = fit_blend(found, np.zeros(2, dtype=np.float32), np.arange(M) < M // 2, None)
+    assert not blend.weights[:, 1].any()
+    assert "favouring_new" not in blend.report
 
 
 def test_users_without_history_get_the_weights_that_were_found_for_them():
