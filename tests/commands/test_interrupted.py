@@ -14,10 +14,12 @@ def start(home, *arguments):
     return subprocess.Popen(
         [sys.executable, "-m", "commands.main", *arguments],
         cwd=PROJECT_ROOT,
-        env={**os.environ, "FRESHET_HOME": str(home), "FRESHET_DEMO_EVENTS": "60000", "FRESHET_DEMO_USERS": "300"},
+        env={**os.environ, "FRESHET_HOME": str(home), "FRESHET_DEMO_EVENTS": "20000", "FRESHET_DEMO_USERS": "300"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # What a shell runs in the background is deaf to Ctrl-C, and so are the tests there and all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
