@@ -101,8 +101,7 @@ class Explainer:
         if head == "transitions":
             return self._along(recommender.transitions, reading)
         if head == "own_history":
-            is_own = (self._shown[:, None] == self._met[None, :]).astype(np.float32)
-            own = is_own * reading
+            own = (self._shown[:, None] == self._met[None, :]) * reading
             sums = own.sum(axis=1, keepdims=True)
             shares: NDArray[np.float32] = own / np.where(sums > 0, sums, 1)
             return shares * grown(sums)

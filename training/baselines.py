@@ -90,7 +90,7 @@ class OwnHistory:
     recency: Recency
 
     def score_batch(self, batch: HistoryBatch, tables: Scores, table_of: NDArray[np.int64]) -> Scores:
-        """Weights of the history, summed over repeats, and far below them the popularity of all time."""
+        """What the own history says, and far below it the popularity of all time."""
         all_time = tables[..., 3]
         popular: Scores = (1e-4 * all_time / (all_time.max(axis=1, keepdims=True) + 1)).astype(np.float32)
         return popular[table_of] + own_history_scores(batch, self.recency, all_time.shape[1])

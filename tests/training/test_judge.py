@@ -97,6 +97,16 @@ def test_baselines_alone_are_compared_with_the_best_linear_one(settings, quick_c
     assert not any(row.model == "recommender" for row in judgement.rows)
 
 
+@pytest.mark.parametrize(("protocol", "favours_new"), [("successive", True), ("global-repeats", False)])
+def test_new_items_are_favoured_where_lists_show_only_what_is_new(settings, quick_config, protocol, favours_new):
+    from training.judge import judge
+    from training.judgement import Plan
+
+    _, folder = judge(settings, quick_config, Plan(protocol, budget=replace(BUDGET, trials=1)))
+    [choices] = folder.rglob("choices.json")
+    assert ("favouring_new" in json.loads(choices.read_text())["blend_report"]) is favours_new
+
+
 def test_rolling_origins_are_judged_together_whatever_heads_each_uses(settings, quick_config):
     from training.judge import judge
     from training.judgement import Plan
