@@ -187,7 +187,6 @@ def _register(settings: Settings, popularity: NDArray[np.float32], dice: np.rand
         sequence=sequence,
         weights=weights,
         recency=Recency(a=0.92, session_decay=0.8, long_term_decay=0.96),
-        gate=(0.92,) * len(REGIMES),
         whitening=_whitening(dice),
     )
     folder = settings.home / "bundle"

@@ -63,7 +63,7 @@ _SHOWN_ITEM: Final = {
 }
 
 _EXPLANATION: Final = {
-    "moment": "inside_short",
+    "moment": "inside",
     "gate": 0.7,
     "contributions": [
         {

@@ -63,7 +63,7 @@ def explained(
     return [
         Explanation(
             moment=REGIMES[regime],
-            gate=_rounded(model.recommender.gate[regime]),
+            gate=_rounded(model.recommender.recency.a),
             contributions=[
                 contribution(part, line) for part in sorted(parts, key=lambda part: -abs(float(parts[part][line])))
             ],

@@ -180,7 +180,6 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sequence=None,
         weights=weights,
         recency=Recency(),
-        gate=(0.5,) * len(REGIMES),
     )
     folder = tmp_path_factory.mktemp("small") / "bundle"
     write_bundle(

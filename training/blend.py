@@ -1,9 +1,9 @@
 """The gate: how much each head counts at which moment, chosen on validation.
 
 Heads speak in different units, so each is brought to z-scores over the catalogue and its heavy tail to logarithms.
-Few heads are then added greedily while NDCG@10 on validation rises. A regime (start of a session or inside it, short or
-long history) gets weights of its own only if weights found in one half of the period help in the other half: what
-people want changes with the weeks, and gates with more freedom were worse than one good head.
+Few heads are then added greedily while NDCG@10 on validation rises. A regime (start of a session or inside it) gets
+weights of its own only if weights found in one half of the period help in the other half: what people want changes with
+the weeks, and gates with more freedom were worse than one good head.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,11 +16,8 @@ from training.history import HistoryBatch
 from training.metrics import ndcg, top_items
 from training.newness import NEW_HEADS, TEXT_NEW
 
-REGIMES = ("no_history", "start_short", "start_long", "inside_short", "inside_long")
-STARTS, INSIDES = [1, 2], [3, 4]
-"""Their numbers at the start of a session and inside it."""
-LONG_HISTORY = 20
-"""Items from which a history counts as long."""
+REGIMES = ("no_history", "start", "inside")
+"""The kinds of moment: a user of whom nothing is known, the start of a session, and inside one."""
 
 _STEPS = (-0.3, -0.1, -0.05, 0.05, 0.1, 0.2, 0.35, 0.6, 1.0)
 _MIN_GAIN = 0.003
@@ -33,6 +30,8 @@ them is the least of it: nobody was shown them, and many are not in the catalogu
 many of the test's targets are such items, and what seems to be a cost on validation is a gain there."""
 _MIN_REGIME_EVENTS = 100
 _MAX_ROUNDS = 12
+_SAMPLES, _SAMPLE_EVENTS = 10, 1_000
+"""On how many samples of a regime's events its weights are found, and how large they are at most."""
 _DRAWN = 200
 """Items drawn at random per event."""
 K = 10
@@ -40,8 +39,7 @@ K = 10
 
 def regime_of(batch: HistoryBatch) -> NDArray[np.int64]:
     """(B,) the number of each moment's regime in REGIMES."""
-    regime = 1 + 2 * batch.is_inside_session.astype(np.int64) + (batch.lengths >= LONG_HISTORY)
-    return np.where(batch.lengths == 0, 0, regime)
+    return np.where(batch.lengths == 0, 0, 1 + batch.is_inside_session.astype(np.int64))
 
 
 def normalise(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -63,32 +61,32 @@ class Candidates:
 
     The items that any head puts forward are not enough: the target is there even if none does, so weights that favour
     what nobody puts forward would look good. Items drawn at random speak against them, and so do the leaders of the
-    weights found so far.
+    weights found so far. Events come last in every array: to count over the first axis is twice as fast.
     """
 
     heads: tuple[str, ...]
-    values: NDArray[np.float32]  # (H, M, C) normalised scores; −inf is never one of them
+    values: NDArray[np.float32]  # (H, C, M) normalised scores; −inf is never one of them
     target_values: NDArray[np.float32]  # (H, M)
-    is_rival: NDArray[np.bool_]  # (M, C) a candidate, not the target, not seen, not listed twice
+    is_rival: NDArray[np.bool_]  # (C, M) a candidate, not the target, not seen, not listed twice
     regime: NDArray[np.int64]  # (M,)
 
     def __len__(self) -> int:
         return len(self.regime)
 
-    def where(self, rows: NDArray[np.bool_]) -> "Candidates":
-        """Some of the events."""
+    def where(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Candidates":
+        """Some of the events, by a mark for each or by their numbers."""
         return Candidates(
             self.heads,
-            self.values[:, rows],
+            self.values[..., rows],
             self.target_values[:, rows],
-            self.is_rival[rows],
+            self.is_rival[:, rows],
             self.regime[rows],
         )
 
     def mixed(self, weights: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Blended scores of the candidates (M, C) and of the targets (M,)."""
+        """Blended scores of the candidates (C, M), −inf of what is no rival, and of the targets (M,)."""
         used = np.flatnonzero(weights)
-        scores = np.zeros(self.is_rival.shape, dtype=np.float32)
+        scores = np.where(self.is_rival, np.float32(0), np.float32(-np.inf))
         for head in used:
             scores += weights[head] * self.values[head]
         return scores, weights[used] @ self.target_values[used]
@@ -102,10 +100,10 @@ class Candidates:
         return total / len(self)
 
     def quality(self, scores: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(M,) NDCG@10; a candidate of equal score counts half."""
-        better = ((scores > target[:, None]) & self.is_rival).sum(axis=1)
-        equal = ((scores == target[:, None]) & self.is_rival).sum(axis=1)
-        return ndcg(better + equal // 2, K)
+        """(M,) NDCG@10 of what ``mixed`` returns; a candidate of equal score counts half."""
+        better = (scores > target).sum(axis=0, dtype=np.uint16)
+        better_or_equal = (scores >= target).sum(axis=0, dtype=np.uint16)
+        return ndcg((better + better_or_equal) // 2, K)
 
 
 def collect_candidates(
@@ -137,14 +135,14 @@ def collect_candidates(
         )
         items.sort(axis=1)
         repeated = np.concatenate([np.zeros_like(rows, dtype=bool), items[:, 1:] == items[:, :-1]], axis=1)
-        rivals.append(~repeated & ~hidden[rows, items] & (items != targets[:, None]))
-        values.append(np.stack([each[rows, items] for each in scores.values()]))
+        rivals.append((~repeated & ~hidden[rows, items] & (items != targets[:, None])).T)
+        values.append(np.stack([each[rows, items].T for each in scores.values()]))
         target_values.append(np.stack([each[rows[:, 0], targets] for each in scores.values()]))
     return Candidates(
         heads,
-        np.concatenate(values, axis=1),
+        np.concatenate(values, axis=-1),
         np.concatenate(target_values, axis=1),
-        np.concatenate(rivals),
+        np.concatenate(rivals, axis=1),
         regime,
     )
 
@@ -181,6 +179,7 @@ def fit_blend(
     without_history: NDArray[np.float32],
     is_in_first_half: NDArray[np.bool_],
     is_unmet: NDArray[np.bool_] | None,
+    seed: int,
 ) -> Blend:
     """Fixed weights for all moments, then a regime's own ones where they prove themselves.
 
@@ -198,10 +197,10 @@ def fit_blend(
             continue
         first = candidates.where(inside & is_in_first_half)
         second = candidates.where(inside & ~is_in_first_half)
-        gain = _gain_elsewhere(first, second, fixed) + _gain_elsewhere(second, first, fixed)
-        report[f"gain_elsewhere/{name}"] = gain / inside.sum()
+        gain = _gain_elsewhere(first, second, fixed, seed) + _gain_elsewhere(second, first, fixed, seed)
+        report[f"gain_elsewhere/{name}"] = float(gain / inside.sum())
         if gain > 0:
-            weights[number] = own_weights(candidates.where(inside), fixed)
+            weights[number] = own_weights(candidates.where(inside), fixed, seed)
     report["by_regime"] = candidates.quality_of(weights)
     if is_unmet is not None:
         weights = _favouring_new(candidates, weights, is_unmet)
@@ -217,8 +216,8 @@ def _favouring_new(
     They are few of the targets, so the search finds no gain in them; but who could learn of them if nobody saw them?
     What it may cost is in proportion to what people want of items that nobody had met at training.
     """
-    for regimes in (STARTS, INSIDES):
-        inside = np.isin(candidates.regime, regimes)
+    for number in range(1, len(REGIMES)):
+        inside = candidates.regime == number
         if inside.sum() < _MIN_REGIME_EVENTS:
             continue
         some = candidates.where(inside)
@@ -227,7 +226,7 @@ def _favouring_new(
         for head in [head for head in NEW_HEADS if head in candidates.heads]:
             for step in sorted((step for step in _STEPS if step > 0), reverse=True):
                 lifted = weights.copy()
-                lifted[regimes, candidates.heads.index(head)] += np.float32(step)
+                lifted[number, candidates.heads.index(head)] += np.float32(step)
                 if some.quality_of(lifted) >= least:
                     weights = lifted
                     break
@@ -261,17 +260,24 @@ def search_weights(candidates: Candidates, start: NDArray[np.float32] | None = N
     return weights
 
 
-def own_weights(candidates: Candidates, fixed: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A regime's weights, looked for from the fixed ones and from nothing: other heads may lead there."""
-    found = [search_weights(candidates, start=fixed), search_weights(candidates)]
-    return max(found, key=lambda weights: _mean_quality(candidates, weights))
+def own_weights(candidates: Candidates, fixed: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """A regime's weights: the mean of those found on samples of its events (bagging, Breiman 1996).
+
+    Among few events a greedy search follows chance: on Online Retail 685 begin a session, and what was found on them
+    moved with the last digits of the scores.
+    """
+    dice = np.random.default_rng(seed)
+    size = min(len(candidates), _SAMPLE_EVENTS)
+    samples = (candidates.where(dice.integers(0, len(candidates), size)) for _ in range(_SAMPLES))
+    found = np.mean([search_weights(sample, start=fixed) for sample in samples], axis=0, dtype=np.float32)
+    return np.asarray(found.round(4), dtype=np.float32)
 
 
-def _gain_elsewhere(learn: Candidates, judge: Candidates, fixed: NDArray[np.float32]) -> float:
+def _gain_elsewhere(learn: Candidates, judge: Candidates, fixed: NDArray[np.float32], seed: int) -> float:
     """What weights found in one half of the period bring to the other, summed over its events."""
     if len(learn) == 0 or len(judge) == 0:
         return 0.0
-    own = own_weights(learn, fixed)
+    own = own_weights(learn, fixed, seed)
     return float((judge.quality(*judge.mixed(own)) - judge.quality(*judge.mixed(fixed))).sum())
 
 

@@ -15,7 +15,7 @@ from training.item_item import ItemItemConfig
 from training.sequence_network import SequenceConfig
 from training.transitions import TransitionConfig
 
-_CODE = 13
+_CODE = 14
 """Raised when the same configuration and data would give another model: work kept from before is then not reused."""
 
 

@@ -108,12 +108,11 @@ class Recency:
     start_decay: float | None = None
     """The same at the start of a session, where nothing is recent; None makes no difference."""
 
-    def weights(self, batch: HistoryBatch, a: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """(B, T) weights, 0 for padding and for what has faded below a thousandth; ``a`` (B,) may differ by moment."""
-        share = np.full(len(batch), self.a, dtype=np.float32) if a is None else a
+    def weights(self, batch: HistoryBatch) -> NDArray[np.float32]:
+        """(B, T) weights, 0 for padding and for what has faded below a thousandth."""
         width = batch.items.shape[1]
-        recent = share[:, None] * _faded(self.session_decay, width)
-        long_term = (1 - share)[:, None] * self._long_term(batch, width)
+        recent = np.float32(self.a) * _faded(self.session_decay, width)
+        long_term = (1 - np.float32(self.a)) * self._long_term(batch, width)
         weights = np.where(batch.in_session, recent, long_term)
         weights[~batch.is_item | (weights < 1e-3)] = 0
         return np.asarray(weights, dtype=np.float32)

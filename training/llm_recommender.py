@@ -29,7 +29,7 @@ Scores = NDArray[np.float32]
 TEXT = "text"
 HEADS = ("item_item", "sequence", TEXT, TEXT_NEW, "transitions", *TRENDS, "own_history")
 """TEXT_NEW is what TEXT says of items that were hardly known at training: there no other head can say as much."""
-FORMAT = 4
+FORMAT = 5
 WHITENING = "whitening.safetensors"
 POPULARITY = "trend_all"
 """The head by whose normalised score ``LLMRecommender.debiased`` holds back what everybody knows."""
@@ -50,9 +50,7 @@ class LLMRecommender:
     """Still in torch between training and export; only the exported form can be saved."""
     weights: Scores  # (len(REGIMES), len(HEADS))
     recency: Recency
-    """How the item-item head reads a history; its ``a`` is the default of ``gate``."""
-    gate: tuple[float, ...]
-    """``a`` by regime: the share of the current session against the long term."""
+    """How the item-item head reads a history."""
     recent_decay: Recency = RECENT_DECAY
     """How text and transitions read a history: only its newest items."""
     whitening: Whitening | None = None
@@ -114,11 +112,9 @@ class LLMRecommender:
     def reading(self, head: str, batch: HistoryBatch) -> Scores:
         """(B, T) what each item of a history counts for a head that sums over them."""
         recency = {"item_item": self.recency, "own_history": OWN_HISTORY_DECAY}.get(head, self.recent_decay)
-        gate = self.gate if head == "item_item" else None
-        reading = batch.readings.get((recency, gate))
+        reading = batch.readings.get(recency)
         if reading is None:
-            share = None if gate is None else np.array(gate, dtype=np.float32)[regime_of(batch)]
-            reading = batch.readings[recency, gate] = recency.weights(batch, share)
+            reading = batch.readings[recency] = recency.weights(batch)
         return reading
 
     def behaviour(self, head: str, batch: HistoryBatch) -> Scores:
@@ -193,7 +189,6 @@ class LLMRecommender:
             "regimes": list(REGIMES),
             "recency": asdict(self.recency),
             "recent_decay": asdict(self.recent_decay),
-            "gate": list(self.gate),
             "debias": self.debias,
             "sequence_max_length": getattr(self.sequence, "max_length", None),
         }
@@ -218,7 +213,6 @@ class LLMRecommender:
             sequence=None if length is None else SequenceHead.load(folder, length),
             weights=tables["weights"],
             recency=Recency(**described["recency"]),
-            gate=tuple(described["gate"]),
             recent_decay=Recency(**described["recent_decay"]),
             debias=described.get("debias", 0.0),
             whitening=Whitening.load(folder / WHITENING) if (folder / WHITENING).exists() else None,

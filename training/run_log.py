@@ -43,14 +43,14 @@ def log_run(
             mlflow.set_tag(UPDATE_OF, config.update_of)
         _log_lineage(settings, described)
         mlflow.log_metrics({**report.metrics_of(rows), **{f"seconds/{_slug(k)}": v for k, v in watch.seconds.items()}})
-        mlflow.log_metrics({f"gate/a_{regime}": a for regime, a in zip(REGIMES, choices.reading.gate, strict=True)})
+        mlflow.log_metric("gate/a", choices.recency.a)
         for point in choices.curve:
             mlflow.log_metrics(
                 {f"sequence/{name}": value for name, value in point.items() if name != "epoch"},
                 step=int(point["epoch"]),
             )
         mlflow.log_dict(config.as_dict(), "config.json")
-        mlflow.log_dict({"weights": weights, "gate": choices.reading.gate, **choices.blend_report}, "blend.json")
+        mlflow.log_dict({"weights": weights, "a": choices.recency.a, **choices.blend_report}, "blend.json")
         mlflow.log_artifacts(str(folder / "evaluation"), "evaluation")
         mlflow.log_artifacts(str(folder / CONTINUATION), CONTINUATION)
         mlflow.log_text(

@@ -35,7 +35,6 @@ from training.text_tower import encode_texts
 from training.time_budget import TimeBudget
 from training.transitions import fit_transitions
 from training.tuning import (
-    ReadingChoices,
     choose_blend,
     choose_item_item,
     choose_own_history,
@@ -116,7 +115,7 @@ class Choices:
     """All that validation decided; written as JSON, so that a later stage or run needs no validation."""
 
     item_item: ItemItemConfig
-    reading: ReadingChoices
+    recency: Recency
     weights: list[list[float]]  # by regime and head
     blend_report: dict[str, float]
     best_epoch: int
@@ -131,10 +130,9 @@ class Choices:
     def load(cls, path: Path) -> "Choices":
         """Read what ``save`` wrote."""
         read: dict[str, Any] = json.loads(path.read_text())
-        reading = read["reading"]
         return cls(
             item_item=ItemItemConfig(**read["item_item"]),
-            reading=ReadingChoices(Recency(**reading["recency"]), tuple(reading["gate"])),
+            recency=Recency(**read["recency"]),
             weights=read["weights"],
             blend_report=read["blend_report"],
             best_epoch=read["best_epoch"],
@@ -169,11 +167,11 @@ def choose(
     with watch.step("choose: fit item-item head"):
         neighbours = fit_item_item(snapshot.training, stage.vectors, item_item)
     with watch.step("choose: reading of histories"):
-        reading = choose_reading(neighbours, snapshot, targets, config.seed, budget.share(0.1))
+        recency = choose_reading(neighbours, snapshot, targets, config.seed, budget.share(0.1))
     with watch.step("choose: blend"):
         head = trained.scorer() if trained else None
         nothing = np.zeros((len(REGIMES), len(HEADS)), dtype=np.float32)
-        recommender = _assemble(stage, neighbours, head, reading, nothing, config)
+        recommender = _assemble(stage, neighbours, head, recency, nothing, config)
         n_events = budget.affordable(config.blend_events, snapshot.n_items, _BLEND_SCORES_PER_MINUTE)
         mixture = starts_and_insides(snapshot, n_events, config.seed)
         blend = choose_blend(recommender, snapshot, mixture, config.seed, budget.share(0.1))
@@ -186,7 +184,7 @@ def choose(
         chosen_baselines = choose_baselines(stage.material(config.seed), targets, baselines, trials)
     choices = Choices(
         item_item=item_item,
-        reading=reading,
+        recency=recency,
         weights=[[round(float(weight), 4) for weight in row] for row in weights],
         blend_report=blend.report,
         best_epoch=trained.best_epoch if trained else 0,
@@ -231,14 +229,14 @@ def refit(
     with watch.step(f"{stage.name}: item-item head"):
         neighbours = _fit_once(stage, choices.item_item)
     weights = np.array(choices.weights, dtype=np.float32)
-    return _assemble(stage, neighbours, head, choices.reading, weights, config).debiased(config.debias), trained
+    return _assemble(stage, neighbours, head, choices.recency, weights, config).debiased(config.debias), trained
 
 
 def _assemble(
     stage: Stage,
     neighbours: Neighbours,
     head: SequenceScorer | None,
-    reading: ReadingChoices,
+    recency: Recency,
     weights: Scores,
     config: TrainConfig,
 ) -> LLMRecommender:
@@ -251,8 +249,7 @@ def _assemble(
         transitions=fit_transitions(snapshot.training, snapshot.n_items, config.transitions),
         sequence=head,
         weights=weights,
-        recency=reading.recency,
-        gate=reading.gate,
+        recency=recency,
     )
 
 

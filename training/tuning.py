@@ -5,16 +5,14 @@ Choices are made one after the other from a good start, each judged by NDCG@10 o
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.baselines import NeighbourModel
 from training.blend import (
-    INSIDES,
     REGIMES,
-    STARTS,
     Blend,
     Candidates,
     collect_candidates,
@@ -47,15 +45,6 @@ _MIN_REPEAT_TARGETS = 100
 _OWN_HISTORY_WEIGHTS = (0.0, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 _REPEATS_MATTER = 0.02
 """Share of the targets that were met before, from which the own history gets a weight."""
-
-
-@dataclass(frozen=True)
-class ReadingChoices:
-    """How the item-item head reads a history."""
-
-    recency: Recency
-    gate: tuple[float, ...]
-    """``a`` by regime."""
 
 
 def choose_item_item(
@@ -113,25 +102,14 @@ def choose_recency(
 
 def choose_reading(
     neighbours: Neighbours, snapshot: Snapshot, targets: Targets, seed: int, until: float = ENDLESS
-) -> ReadingChoices:
-    """How a history is read, apart at the start of a session, and inside it with its share for short and long ones."""
+) -> Recency:
+    """How the item-item head reads a history, with a decay of its own at the start of a session."""
     best = choose_recency(neighbours, snapshot, targets, seed, until)
     starts = starts_of_sessions(snapshot, len(targets), seed)
     if len(starts) >= _MIN_EVENTS:
         decays = [best, *(replace(best, start_decay=decay) for decay in _START_DECAYS)]
         best, _ = best_of(decays, lambda each: quality(NeighbourModel(neighbours, each), snapshot, starts, seed), until)
-    regime = regime_of(snapshot.histories(targets))
-    gate = []
-    for number, name in enumerate(REGIMES):
-        inside = regime == number
-        if not name.startswith("inside") or inside.sum() < _MIN_EVENTS:
-            gate.append(best.a)
-            continue
-        some = targets.where(inside)
-        shares = [best.a, *(a for a in (0.5, 0.65, 0.8, 0.92) if a != best.a)]
-        judge_share = lambda a: quality(NeighbourModel(neighbours, replace(best, a=a)), snapshot, some, seed)  # noqa: B023, E731
-        gate.append(best_of(shares, judge_share, until)[0])
-    return ReadingChoices(best, tuple(gate))
+    return best
 
 
 def choose_blend(
@@ -149,7 +127,7 @@ def choose_blend(
     tables: list[Scores] = []
     for _ in range(_BLEND_ROUNDS):
         found = gather_candidates(recommender, snapshot, targets, regime, tables, seed)
-        blend = fit_blend(found, without_history, first_half, is_unmet)
+        blend = fit_blend(found, without_history, first_half, is_unmet, seed)
         tables.append(blend.weights)
         if is_over(until):
             break
@@ -180,7 +158,7 @@ def choose_without_history(
     weights, tables = usual, [np.tile(usual[_WINDOWS], (len(REGIMES), 1))]
     for _ in range(_BLEND_ROUNDS):
         found = gather_candidates(recommender, snapshot, targets, nobody, tables, seed, WINDOWS)
-        own = own_weights(found, usual[_WINDOWS])
+        own = own_weights(found, usual[_WINDOWS], seed)
         tables.append(np.tile(own, (len(REGIMES), 1)))
         weights = np.zeros_like(usual)
         weights[_WINDOWS] = own
@@ -211,19 +189,19 @@ def choose_own_history(
     if again is None:
         return weights
     targets = starts_and_insides(again, size, seed)
-    inside = again.histories(targets).is_inside_session
-    for some, regimes in ((~inside, STARTS), (inside, INSIDES)):
-        asked = targets.where(some)
+    regime = regime_of(again.histories(targets))
+    for number in range(1, len(REGIMES)):
+        asked = targets.where(regime == number)
         if len(asked) < _MIN_REPEAT_TARGETS:
             continue
 
-        def judge(weight: float, regimes: list[int] = regimes, asked: Targets = asked) -> float:
+        def judge(weight: float, number: int = number, asked: Targets = asked) -> float:
             tried = weights.copy()
-            tried[regimes, HEADS.index("own_history")] = weight
+            tried[number, HEADS.index("own_history")] = weight
             return quality(recommender.with_weights(tried), again, asked, seed)
 
         best, _ = best_of(_OWN_HISTORY_WEIGHTS, judge, until)
-        weights[regimes, HEADS.index("own_history")] = best
+        weights[number, HEADS.index("own_history")] = best
     return weights
 
 

@@ -71,10 +71,7 @@ def test_the_history_items_that_speak_are_named_with_what_they_say(snapshot):
 def test_the_moment_and_its_gate_are_named(snapshot):
     moments = {
         "no_history": UserState("u1"),
-        "inside_short": met("sea-1", "sea-4"),
-        "inside_long": met(
-            *(f"sea-{place}" for place in range(8)), *(f"space-{place}" for place in range(8)), *["food-1"] * 4
-        ),
+        "inside": met("sea-1", "sea-4"),
     }
     for moment, state in moments.items():
         told = next(iter(listed(snapshot, state, n=1).values())).explanation

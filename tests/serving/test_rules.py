@@ -166,7 +166,6 @@ def many_items(n_items=6_000):
         sequence=None,
         weights=np.full((len(REGIMES), len(HEADS)), 0.3, dtype=np.float32),
         recency=Recency(),
-        gate=(0.5,) * len(REGIMES),
     )
     items = {
         item_id: CatalogueItem(item_id, item_id, (), None, is_available=True, tags=("sale",) if not place % 60 else ())

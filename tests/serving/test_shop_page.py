@@ -50,7 +50,7 @@ def test_a_click_changes_the_list_and_the_page_says_how_fast(page, evaluate, lin
 def test_who_asks_sees_the_gate_the_profile_and_what_each_line_is_made_of(page, evaluate, eventually):
     assert evaluate("document.querySelectorAll('.parts').length") == 0
     evaluate("document.querySelector('#why summary').click()")
-    page.shows("Moment: inside_short. The session counts a = 50 %, what was before it 50 %.")
+    page.shows("Moment: inside. The session counts a = 50 %, what was before it 50 %.")
     page.shows("1 items met, 1 events in this session. Interests: sea 100 %.")
     parts = evaluate("[...document.querySelectorAll('.parts')].map((line) => line.textContent)")
     assert len(parts) == 10

@@ -41,7 +41,6 @@ def recommender_for(favourite):
         sequence=None,
         weights=weights,
         recency=Recency(),
-        gate=(0.5,) * len(REGIMES),
     )
 
 
@@ -97,7 +96,6 @@ def reading_bundle(folder: Path, vectors_dir: Path):
         sequence=None,
         weights=weights,
         recency=Recency(),
-        gate=(0.5,) * len(REGIMES),
         whitening=whitening,
     )
     write_bundle(

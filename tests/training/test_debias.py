@@ -29,7 +29,6 @@ def judged(snapshot: Snapshot, word_vectors) -> LLMRecommender:
         sequence=None,
         weights=weights,
         recency=Recency(),
-        gate=(0.5,) * len(REGIMES),
     )
 
 

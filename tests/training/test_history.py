@@ -53,12 +53,6 @@ def test_at_the_start_of_a_session_the_past_may_fade_at_a_pace_of_its_own():
     assert weights[1].tolist() == pytest.approx([0.2 * 0.5, 0.8])
 
 
-def test_a_may_differ_by_moment():
-    batch = HistoryBatch.of([history(5), history(5)], [NOW, NOW])
-    weights = Recency(a=0.5).weights(batch, np.array([0.25, 1.0], dtype=np.float32))
-    assert weights.ravel().tolist() == [0.25, 1.0]
-
-
 def test_padding_never_counts():
     batch = HistoryBatch.of([history(5), history(20, 10)], [NOW, NOW])
     assert Recency().weights(batch)[0, 0] == 0

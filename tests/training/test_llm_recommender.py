@@ -40,7 +40,6 @@ def recommender(snapshot: Snapshot, word_vectors, tmp_path_factory: pytest.TempP
         sequence=sequence.export(),
         weights=weights,
         recency=Recency(0.7, 0.9, 0.8),
-        gate=(0.5, 0.6, 0.7, 0.8, 0.9),
     )
 
 

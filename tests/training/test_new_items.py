@@ -44,7 +44,6 @@ def recommender(whole, word_vectors, tmp_path_factory: pytest.TempPathFactory) -
         sequence=sequence.export(),
         weights=weights,
         recency=Recency(),
-        gate=(0.5,) * len(REGIMES),
     )
 
 

@@ -46,7 +46,6 @@ def recommender():
         sequence=None,
         weights=weights,
         recency=Recency(0.7, 0.9, 0.8),
-        gate=(0.5, 0.6, 0.7, 0.8, 0.9),
     )
 
 

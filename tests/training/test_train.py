@@ -33,7 +33,7 @@ def test_the_run_holds_figures_with_intervals(run):
         prefix = f"test/{name}/ndcg_at_10"
         assert figures[f"{prefix}_lower"] <= figures[prefix] <= figures[f"{prefix}_upper"]
     assert figures["test/recommender/ndcg_at_10"] > figures["test/popularity/ndcg_at_10"]
-    assert figures["gate/a_inside_short"] > 0
+    assert figures["gate/a"] > 0
     assert any(name.startswith("slice_first_of_session/recommender") for name in figures)
 
 
