@@ -42,7 +42,7 @@ WEIGHTS = {
     "trend_30d": 0.1,
     "trend_all": 0.05,
 }
-"""As training chose on MovieLens-small, and a little of the trend: the most heads that a real gate has used."""
+"""As training chose on MovieLens-small, and a little of the trend: every head whose answer takes time has a weight."""
 STRANGER_WEIGHTS = {"trend_7d": 0.5, "trend_30d": 1.0, "trend_all": 0.3}
 
 _MOMENT = pa.timestamp("us", tz="UTC")
