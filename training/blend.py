@@ -216,21 +216,22 @@ def _favouring_new(
     They are few of the targets, so the search finds no gain in them; but who could learn of them if nobody saw them?
     What it may cost is in proportion to what people want of items that nobody had met at training.
     """
+    lifted = weights.copy()
     for number in range(1, len(REGIMES)):
         inside = candidates.regime == number
         if inside.sum() < _MIN_REGIME_EVENTS:
             continue
         some = candidates.where(inside)
         wanted = float(np.clip(_UNSEEN_DEMAND * is_unmet[inside].mean(), _MIN_GAIN, _MAX_COST_OF_NEW))
-        least = some.quality_of(weights) * (1 - wanted)
+        least = _mean_quality(some, weights[number]) * (1 - wanted)
         for head in [head for head in NEW_HEADS if head in candidates.heads]:
             for step in sorted((step for step in _STEPS if step > 0), reverse=True):
-                lifted = weights.copy()
-                lifted[number, candidates.heads.index(head)] += np.float32(step)
-                if some.quality_of(lifted) >= least:
-                    weights = lifted
+                tried = lifted[number].copy()
+                tried[candidates.heads.index(head)] += np.float32(step)
+                if _mean_quality(some, tried) >= least:
+                    lifted[number] = tried
                     break
-    return weights
+    return lifted
 
 
 def search_weights(candidates: Candidates, start: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
